@@ -1,0 +1,178 @@
+"""Who wrote the message: the From field, and names that lack their domain.
+
+There is one From field, with an address in it that a mailhub accepts. A complete one
+is left alone; a missing, bare or local one is made from the identity, or from `-f`
+under `FromLineOverride`. `ForceFrom` makes it the identity always and shows the
+author's own as X-Original-From. A display name is kept whatever happens to the
+address behind it.
+"""
+
+from __future__ import annotations
+
+from ssmtp import address, fieldform
+from ssmtp.errors import InputRefused
+from ssmtp.header import Field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ssmtp.accounts import Identity, LocalNames
+    from ssmtp.address import Address
+    from ssmtp.addresslist import Mailbox
+    from ssmtp.config import Config
+    from ssmtp.options import Options
+
+_AUTHORS = frozenset({"from", "sender", "resent-from", "resent-sender"})
+_COMPLETED = frozenset(
+    {
+        "to",
+        "cc",
+        "reply-to",
+        "sender",
+        "resent-from",
+        "resent-sender",
+        "resent-reply-to",
+        "resent-to",
+        "resent-cc",
+    }
+)
+_LOCAL_DOMAINS = frozenset({"localhost", "localhost.localdomain"})
+
+
+class Author:
+    """All that decides what the From field becomes."""
+
+    __slots__ = ("config", "host", "identity", "names", "notes", "options")
+
+    def __init__(
+        self,
+        config: Config,
+        identity: Identity,
+        names: LocalNames,
+        options: Options,
+        host: str,
+        notes: list[str],
+    ) -> None:
+        self.config = config
+        self.identity = identity
+        self.names = names
+        self.options = options
+        self.host = host
+        self.notes = notes
+
+    def made(self, name: str) -> Field:
+        """Make a From field of the identity, or of `-f` where that may override."""
+        who = self.identity.address
+        full_name = self.options.full_name
+        if self.config.from_line_override and not self.config.force_from:
+            text = self.options.reverse_path
+            box = address.parse_one(text, "-f") if text else None
+            if box is not None:
+                who = _made(box, self.names, "-f")
+                name = name or (full_name or "") or box.name
+        if not name:
+            name = self.identity.full_name if full_name is None else full_name
+        return Field("From", f" {mailbox(name, who)}")
+
+    def is_local(self, box: Mailbox) -> bool:
+        """Whether the address means nothing to anyone but this host."""
+        if box.domain is None:
+            return True
+        domain = box.domain.lower()
+        return domain in _LOCAL_DOMAINS or (
+            "." not in domain
+            and domain == self.host.lower().partition(".")[0]
+            and domain != self.names.domain.lower()
+        )
+
+
+def mailbox(name: str, who: Address) -> str:
+    """Write a mailbox for a header field (RFC 5322 section 3.4)."""
+    written = fieldform.phrase(name)
+    return str(who) if written == '""' else f"{written} <{who}>"
+
+
+def _made(box: Mailbox, names: LocalNames, where: str) -> Address:
+    if box.domain is None:
+        return names.author(box.local)
+    return address.make(box.local, box.domain, where)
+
+
+def one_author(fields: list[Field], top: list[Field], author: Author) -> list[Field]:
+    """See to it that there is one From field, with an address in it."""
+    out: list[Field] = []
+    found = False
+    for f in fields:
+        if f.key != "from":
+            out.append(f)
+        elif found:
+            author.notes.append("a second From field renamed X-Original-From")
+            out.append(Field("X-Original-From", f.body))
+        else:
+            found = True
+            out += _repaired(f, author)
+    if not found:
+        top.append(author.made(""))
+    return out
+
+
+def _repaired(f: Field, author: Author) -> list[Field]:
+    original = Field("X-Original-From", f.body)
+    try:
+        boxes = address.parse_list(f.body, f.name, phrases=True)
+    except InputRefused:
+        author.notes.append("a From field that cannot be read renamed X-Original-From")
+        return [author.made(""), original]
+    name = boxes[0].name if boxes else ""
+    config = author.config
+    if config.force_from:
+        if len(boxes) == 1 and boxes[0].domain is not None:
+            try:
+                who = address.make(boxes[0].local, boxes[0].domain, f.name)
+            except InputRefused:
+                who = None
+            if who == author.identity.address:
+                return [f]
+        made = author.made(name)
+        return [made, original] if f.value else [made]
+    boxes = [b for b in boxes if b.local]
+    if not boxes or (
+        not config.from_line_override and all(author.is_local(b) for b in boxes)
+    ):
+        return [author.made(name)]
+    return [completed(f, author.names, author.notes)]
+
+
+def completed(f: Field, names: LocalNames, notes: list[str]) -> Field:
+    """Return the field with its bare names completed, and what was open closed."""
+    if f.key not in _COMPLETED and f.key != "from":
+        return f
+    try:
+        boxes = f.mailboxes()
+        edits = [
+            (b.start, b.end, _completion(f, b, names), b.closing)
+            for b in boxes
+            if b.domain is None or b.closing
+        ]
+    except InputRefused as refused:
+        notes.append(f"left as it is: {refused.what}")
+        return f
+    if not edits:
+        return f
+    out: list[str] = []
+    at = 0
+    for start, end, new, closing in edits:
+        out += (f.body[at:start], new or f.body[start:end], closing)
+        at = end
+    out.append(f.body[at:])
+    return f.replaced("".join(out))
+
+
+def _completion(f: Field, box: Mailbox, names: LocalNames) -> str:
+    if box.domain is not None:
+        return ""
+    if f.key in _AUTHORS:
+        return str(names.author(box.local))
+    found = names.recipient(box.local)
+    # One name may be an alias of several people, and stand within angles.
+    before = f.body[: box.start].rstrip(" \t\n")
+    return (">, <" if before.endswith("<") else ", ").join(map(str, found))

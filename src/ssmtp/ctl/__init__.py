@@ -1,0 +1,115 @@
+"""`ssmtpctl`: the commands that people type. One verb is one module of this package.
+
+A verb's module offers `add(subparsers)`, which describes it to argparse, and
+`run(args)`, which does it and returns an exit code of sysexits.h. It is imported only
+when it is called, so the verbs may use comfortable libraries. To add one, write the
+module and name it in `VERBS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from ssmtp.errors import EX_TEMPFAIL, EX_USAGE, Bug, Failure
+
+VERBS = {
+    "demo": "send a mail to an embedded mailhub, and show all of it",
+    "sink": "run a mailhub on this machine that shows what it is sent",
+    "queue": "list, show, retry and drop the messages that could not be sent",
+    "version": "print the version, and what it runs on",
+}
+
+EXAMPLES = """\
+Examples:
+  ssmtpctl demo                     see a mail delivered through TLS and AUTH
+  ssmtpctl sink --port 2525         watch the mail that programs send
+  ssmtpctl queue                    list what could not be sent
+  ssmtpctl queue retry --all        send it again
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose help begins with examples, and that exits with 64."""
+
+    def __init__(self, *args: Any, examples: str = "", **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **options)
+        self.examples = examples
+
+    def format_help(self) -> str:
+        """Return the examples, then what argparse has to say."""
+        text = super().format_help()
+        return f"{self.examples.rstrip()}\n\n{text}" if self.examples else text
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and what to do, in one line; exit 64."""
+        self.exit(EX_USAGE, f"{self.prog}: {message}; try {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `ssmtpctl` and return the exit code (sysexits.h)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    parser = Parser(
+        prog="ssmtpctl",
+        description="Look after the mail that this machine submits.",
+        examples=EXAMPLES,
+    )
+    parser.add_argument(
+        "--version", action="store_true", help="print the version and exit"
+    )
+    subparsers = parser.add_subparsers(
+        dest="verb", metavar="COMMAND", title="commands", parser_class=Parser
+    )
+    run: Callable[[argparse.Namespace], int] | None = None
+    for verb, summary in VERBS.items():
+        if verb == wanted:
+            module = importlib.import_module(f"ssmtp.ctl.{verb}")
+            module.add(subparsers)
+            run = module.run
+        else:
+            subparsers.add_parser(verb, help=summary)
+    args = parser.parse_args(words)
+    if args.version:
+        from ssmtp.ctl import version
+
+        run = version.run
+    if run is None:
+        sys.stderr.write(parser.format_help())
+        return EX_USAGE
+    return _run(run, args)
+
+
+def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    try:
+        code = run(args)
+        sys.stdout.flush()
+        return code
+    except Failure as failure:
+        complain(failure)
+        return failure.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as in `ssmtpctl queue | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("ssmtpctl: interrupted", file=sys.stderr)
+        return EX_TEMPFAIL
+    except Exception as error:
+        if os.environ.get("SSMTP_TRACEBACK"):
+            raise
+        what = f"internal error ({type(error).__name__}: {error})"
+        complain(Bug(what, "please report it; SSMTP_TRACEBACK=1 shows where it is"))
+        return Bug.exit_code
+
+
+def complain(failure: Failure, about: str = "ssmtpctl") -> None:
+    """Print a failure on standard error, in one line that a terminal may show."""
+    from ssmtp.spool.keptfile import escape
+
+    print(f"{about}: {escape(failure.sentence())}", file=sys.stderr)

@@ -1,0 +1,30 @@
+"""A private directory for as long as a command runs."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ssmtp.errors import SystemTrouble
+
+
+@contextlib.contextmanager
+def directory(prefix: str) -> Iterator[Path]:
+    """Make a directory that only its owner can enter, and remove it at the end.
+
+    Raises `SystemTrouble` where there is no place for it.
+    """
+    try:
+        path = Path(tempfile.mkdtemp(prefix=prefix))
+    except OSError as error:
+        raise SystemTrouble(
+            f"no directory for temporary files: {error.strerror}",
+            "make one that can be written to, and name it in TMPDIR",
+        ) from None
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

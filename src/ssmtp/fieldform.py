@@ -1,0 +1,358 @@
+"""What a header field may need before it may be sent.
+
+Three things, and nothing else changes the text of a field: encoded words (RFC 2047)
+where the mailhub takes only ASCII or the octets are no UTF-8; folds where a line is
+longer than 998 octets (RFC 5322 section 2.1.1); quotes around a display name.
+
+Where an encoded word may stand depends on the field: for any word of a text for
+people, for display names and comments of an address field, as RFC 2231 has it in the
+parameters of a MIME field, and nowhere in a field that only programs read.
+"""
+
+from __future__ import annotations
+
+from ssmtp import address, addresslist, encodedword
+from ssmtp.errors import InputRefused
+from ssmtp.header import ADDRESS_FIELDS, LINE_MAX, Field
+
+TYPE_CHECKING = False
+
+_LINE_GOOD = 76
+# Fields that programs read: an encoded word in them would be taken literally.
+_MACHINE_FIELDS = frozenset(
+    {
+        "date",
+        "resent-date",
+        "message-id",
+        "resent-message-id",
+        "in-reply-to",
+        "references",
+        "received",
+        "return-path",
+        "mime-version",
+        "dkim-signature",
+        "domainkey-signature",
+        "authentication-results",
+        "received-spf",
+        "arc-seal",
+        "arc-message-signature",
+        "arc-authentication-results",
+    }
+)
+
+
+def phrase(name: str) -> str:
+    """Write a display name: quoted where it must be, encoded where it is not ASCII.
+
+    RFC 5322 section 3.2.5, RFC 2047 section 5 (3). Control characters, which would
+    begin a field of their own, become blanks.
+    """
+    name = " ".join(
+        "".join(
+            c if c.isprintable() or "\ud800" <= c <= "\udfff" else " " for c in name
+        ).split()
+    )
+    if not name.isascii() or "=?" in name:
+        return " ".join(encodedword.encode(name))
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def sound(f: Field) -> Field:
+    """Return the field without octets that are no UTF-8.
+
+    They become encoded words where those may stand, and question marks elsewhere.
+    """
+    try:
+        f.body.encode()
+    except UnicodeEncodeError:
+        f = _rewritten(f, _is_unsound)
+        # What is left stands where no encoded word may.
+        data = f.body.encode("utf-8", "surrogateescape")
+        return f.replaced(data.decode("utf-8", "replace").replace("\ufffd", "?"))
+    return f
+
+
+def to_ascii(f: Field) -> Field:
+    """Return the field in ASCII, for a mailhub without SMTPUTF8.
+
+    Raises `InputRefused` for an address whose local part is not ASCII: it has no
+    other form.
+    """
+    return f if f.body.isascii() else _rewritten(f, _is_foreign)
+
+
+def fit(f: Field) -> Field:
+    """Return the field with no line over 998 octets; raises `InputRefused`."""
+    head = len(f.name) + 1
+    if head + len(f.body.encode()) <= LINE_MAX:
+        return f
+    lines = f.body.split("\n")
+    if all(
+        len(line.encode()) + (0 if i else head) <= LINE_MAX
+        for i, line in enumerate(lines)
+    ):
+        return f
+    folded = "\n".join(
+        line
+        if len(line.encode()) + (0 if i else head) <= LINE_MAX
+        else _fold(line, 0 if i else head, f.key in ADDRESS_FIELDS)
+        for i, line in enumerate(lines)
+    )
+    if max(len(line.encode()) for line in folded.split("\n")) + head <= LINE_MAX:
+        return f.replaced(folded)
+    if f.key in ADDRESS_FIELDS or f.key in _MACHINE_FIELDS or f.key[:8] == "content-":
+        raise InputRefused(
+            f"the {f.name} field has a line over {LINE_MAX} octets without a blank",
+            "put blanks where it may be folded",
+        )
+    return f.replaced(_encoded_text(f, _is_foreign))
+
+
+def _is_foreign(text: str) -> bool:
+    return not text.isascii()
+
+
+def _is_unsound(text: str) -> bool:
+    return any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _rewritten(f: Field, wanted: Wanted) -> Field:
+    """Encode whatever part of the field is `wanted`."""
+    if f.key in ADDRESS_FIELDS:
+        return f.replaced(_encoded_addresses(f, wanted))
+    if f.key in _MACHINE_FIELDS:
+        return f.replaced("".join("?" if wanted(c) else c for c in f.body))
+    if f.key in ("content-type", "content-disposition"):
+        return f.replaced(_encoded_parameters(f.body, wanted))
+    return f.replaced(_encoded_text(f, wanted))
+
+
+def _encoded_text(f: Field, wanted: Wanted) -> str:
+    """Encode the `wanted` words of an unstructured field, and fold it anew."""
+    words = f.body.replace("\n", "").replace("\t", " ").strip(" ").split(" ")
+    pieces: list[str] = []
+    run: list[str] = []
+    for word in words:
+        if wanted(word) or len(word) > LINE_MAX - 100:
+            run.append(word)
+            continue
+        if run and not word:
+            run.append(word)
+            continue
+        _end_run(run, pieces)
+        pieces.append(word)
+    _end_run(run, pieces)
+    return _joined(pieces, len(f.name) + 1)
+
+
+def _end_run(run: list[str], pieces: list[str]) -> None:
+    """Encode what has gathered; blanks at its end stay outside."""
+    trailing = 0
+    while run and not run[-1]:
+        run.pop()
+        trailing += 1
+    if run:
+        pieces += encodedword.encode(" ".join(run))
+        run.clear()
+    pieces += [""] * trailing
+
+
+def _joined(pieces: list[str], column: int) -> str:
+    """Put blanks between the pieces, and folds where a line becomes long."""
+    out: list[str] = []
+    for piece in pieces:
+        if out and piece and column + 1 + len(piece) > _LINE_GOOD and column > 1:
+            out.append("\n ")
+            column = 1
+        else:
+            out.append(" ")
+            column += 1
+        out.append(piece)
+        column += len(piece)
+    return "".join(out)
+
+
+def _encoded_addresses(f: Field, wanted: Wanted) -> str:
+    """Encode display names and comments of an address field, and its domains.
+
+    RFC 2047 section 5: an encoded word may stand for a word of a phrase and in a
+    comment, never in an addr-spec and never in quotes.
+    """
+    text = f.body
+    try:
+        stream = addresslist.tokens(text, f.name)
+    except InputRefused:
+        # What cannot be read as addresses is a text for people.
+        return _encoded_text(f, wanted)
+    edits: list[tuple[int, int, str]] = []
+    words: list[addresslist.Token] = []
+    for token in stream:
+        kind, s, e = token
+        if kind == "c":
+            if wanted(text[s:e]):
+                inner = text[s + 1 : e - 1 if text[e - 1] == ")" else e]
+                inner = addresslist.unquote(f'"{inner}"')
+                edits.append((s, e, f"({' '.join(encodedword.encode(inner))})"))
+        elif kind in "aqlx@":
+            words.append(token)
+        else:
+            if kind in "<:":
+                _edit_phrase(text, words, wanted, edits)
+            else:
+                _edit_addr_spec(f, words, wanted, edits)
+            words = []
+    _edit_addr_spec(f, words, wanted, edits)
+    edits.sort()
+    out = []
+    at = 0
+    for s, e, new in edits:
+        out.append(text[at:s])
+        out.append(new)
+        at = e
+    out.append(text[at:])
+    folded = "".join(out)
+    return "\n".join(
+        line if len(line) <= LINE_MAX - 80 else _fold(line, 0, True)
+        for line in folded.split("\n")
+    )
+
+
+def _edit_phrase(
+    text: str,
+    words: list[addresslist.Token],
+    wanted: Wanted,
+    edits: list[tuple[int, int, str]],
+) -> None:
+    if not words or not any(wanted(text[s:e]) for _, s, e in words):
+        return
+    name = " ".join(
+        addresslist.unquote(text[s:e]) if k == "q" else text[s:e] for k, s, e in words
+    )
+    # Words that are encoded already must not be encoded once more.
+    if not _is_unsound(name):
+        name = encodedword.decode(name)
+    new = "\n ".join(encodedword.encode(name))
+    edits.append((words[0][1], words[-1][2], new))
+
+
+def _edit_addr_spec(
+    f: Field,
+    words: list[addresslist.Token],
+    wanted: Wanted,
+    edits: list[tuple[int, int, str]],
+) -> None:
+    if not words:
+        return
+    start, end = words[0][1], words[-1][2]
+    source = f.body[start:end]
+    if not wanted(source) or _is_unsound(source):
+        return
+    try:
+        box = addresslist.parse_list(source, f.name)[0]
+    except InputRefused:
+        # Words without an address: a text for people.
+        _edit_phrase(f.body, words, wanted, edits)
+        return
+    domain = box.domain
+    if domain is not None and not domain.isascii():
+        domain = address.to_ascii(domain, f.name)
+    if not box.local.isascii():
+        raise InputRefused(
+            f"the {f.name} field holds an address that needs SMTPUTF8, "
+            "which the mailhub does not offer",
+            "use an address in ASCII letters",
+        )
+    local = address.quote(box.local)
+    edits.append((start, end, local if domain is None else f"{local}@{domain}"))
+
+
+def _encoded_parameters(body: str, wanted: Wanted) -> str:
+    """Write parameters outside ASCII in the form of RFC 2231."""
+    out = []
+    for i, part in enumerate(parameters(body)):
+        name, sign, value = part.partition("=")
+        if not wanted(part):
+            out.append(part)
+        elif i and sign and not wanted(name):
+            value = value.strip(" \t\n")
+            if value.startswith('"'):
+                value = addresslist.unquote(value)
+            data = value.encode("utf-8", "surrogateescape")
+            charset = "iso-8859-1" if _is_unsound(value) else "utf-8"
+            coded = "".join(
+                chr(b)
+                if 48 <= b <= 57 or 65 <= b <= 90 or 97 <= b <= 122 or b in b"-._"
+                else f"%{b:02X}"
+                for b in data
+            )
+            out.append(f"{name.rstrip()}*={charset}''{coded}")
+        else:
+            out.append("".join("?" if wanted(c) else c for c in part))
+    return ";".join(out)
+
+
+def parameters(body: str) -> list[str]:
+    """Cut a field like Content-Type at the semicolons outside quotes."""
+    parts = []
+    start = 0
+    quoted = escaped = False
+    for i, c in enumerate(body):
+        if escaped:
+            escaped = False
+        elif c == "\\":
+            escaped = quoted
+        elif c == '"':
+            quoted = not quoted
+        elif c == ";" and not quoted:
+            parts.append(body[start:i])
+            start = i + 1
+    parts.append(body[start:])
+    return parts
+
+
+def _fold(line: str, column: int, at_commas: bool) -> str:
+    """Fold one line at its blanks, and after commas where that changes nothing."""
+    pieces = line.replace("\t", " ").split(" ")
+    out = [pieces[0]]
+    column += len(pieces[0])
+    for piece in pieces[1:]:
+        if piece and column > 1 and column + 1 + len(piece) > _LINE_GOOD:
+            out.append("\n")
+            column = 0
+        out.append(" ")
+        out.append(piece)
+        column += 1 + len(piece)
+    text = "".join(out)
+    if at_commas and max(map(len, text.split("\n"))) > LINE_MAX - 80:
+        text = _fold_at_commas(text)
+    return text
+
+
+def _fold_at_commas(text: str) -> str:
+    """Fold after commas outside quotes and comments, where there is no blank yet."""
+    try:
+        stream = addresslist.tokens(text, "")
+    except InputRefused:
+        return text
+    out = []
+    at = 0
+    last = 0  # the last comma that there may be a fold after
+    for kind, start, end in stream:
+        if kind == ",":
+            if end - at > _LINE_GOOD and last > at:
+                out.append(text[at:last])
+                at = last
+            last = end if text[end : end + 1] not in (" ", "\t", "\n", "") else 0
+            if text.find("\n", max(start, at), end + 2) >= 0:
+                last = 0
+    if last > at and len(text) - at > _LINE_GOOD:
+        out.append(text[at:last])
+        at = last
+    out.append(text[at:])
+    return "\n ".join(out)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Wanted = Callable[[str], bool]

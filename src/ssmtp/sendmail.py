@@ -1,0 +1,228 @@
+"""The commands that programs call: one program under four names.
+
+`ssmtp` and `sendmail` take a message; `mailq` and `newaliases` are the classic names of
+`-bp` and `-bi`. This module picks the road, prints the one line that a failure
+deserves, and returns the exit code. On success it prints nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ssmtp import options as option_table
+from ssmtp.errors import EX_OK, Bug, Failure, InputUnreadable, Interrupted, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ssmtp.delivery import Request
+    from ssmtp.options import Options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as `sendmail` does and return the exit code (sysexits.h)."""
+    stdin_open = _reserve_descriptors()
+    if argv is None:
+        argv = sys.argv
+    program = os.path.basename(argv[0]) or "sendmail"
+    words = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in argv[1:]]
+    try:
+        options = option_table.scan(program, words)
+        return ROADS[options.mode](options, words, 0 if stdin_open else -1)
+    except Failure as failure:
+        return complain(program, failure)
+    except KeyboardInterrupt:
+        return complain(program, Interrupted("interrupted, nothing was sent"))
+    except Exception as error:  # the last net: a bug must never look like success
+        what = f"internal error: {type(error).__name__}: {error}"
+        return complain(program, Bug(what, "please report it"))
+
+
+def complain(program: str, failure: Failure) -> int:
+    """Say on standard error what went wrong, in one line; return the exit code."""
+    text = failure.sentence()
+    if failure.kept_id:
+        text += (
+            f" [kept as {failure.kept}; to send it again: "
+            f"ssmtpctl queue retry {failure.kept_id}]"
+        )
+    _say(2, f"{program}: {text}")
+    return failure.exit_code
+
+
+def _say(fd: int, text: str) -> None:
+    """Write a line that holds no control characters; a closed descriptor is no error.
+
+    Servers, users and files contribute to what is said: none of them may move the
+    cursor or forge a second line.
+    """
+    clean = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "replace").decode()
+        for c in text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    )
+    try:
+        os.write(fd, clean.encode() + b"\n")
+    except OSError:
+        pass
+
+
+def _reserve_descriptors() -> bool:
+    """Fill closed standard descriptors with /dev/null; tell whether stdin was open.
+
+    Otherwise the next socket or file would get the number 0, 1 or 2, and what we read
+    or complain would go there.
+    """
+    stdin_open = True
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            if fd == 0:
+                stdin_open = False
+            os.open(os.devnull, os.O_RDWR)
+    return stdin_open
+
+
+def _request(options: Options, words: list[str]) -> Request:
+    from ssmtp import accounts, delivery
+
+    watch = None
+    if options.verbose:
+        from ssmtp import trace
+
+        watch = trace.Trace(lambda line: _say(2, line))
+    return delivery.Request(
+        options, accounts.caller(), os.environ, words, watch, _ignore_signals
+    )
+
+
+def _catch_signals() -> None:
+    """Let SIGTERM, SIGHUP and SIGINT end the run in order, as `Interrupted`."""
+    # `signal` itself adds enumerations to this, and takes 2.5 ms for it.
+    import _signal as signal  # type: ignore[import-not-found]
+
+    def interrupted(number: int, frame: object) -> None:
+        _ignore_signals()
+        from signal import Signals
+
+        name = Signals(number).name
+        raise Interrupted(f"ended by {name} before the mailhub had the message")
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        # nohup and the like ignore a signal on purpose.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupted)
+
+
+def _ignore_signals() -> None:
+    """Let nothing disturb what is still to be written down."""
+    import _signal as signal
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def send(options: Options, words: list[str], stdin: int) -> int:
+    """Take the message on standard input and submit it."""
+    from ssmtp import delivery, intake
+
+    if not options.recipients and not options.read_recipients:
+        raise UsageError(
+            "nobody to send to",
+            "name recipients as arguments, or give -t to read them from the header",
+        )
+    _catch_signals()
+    if stdin < 0:
+        raise InputUnreadable(
+            "standard input is closed, so there is no message",
+            "call sendmail with the message on standard input",
+        )
+    terminal = os.isatty(stdin)
+    taken = intake.read(
+        stdin, dot_ends=terminal and not options.ignore_dots, hint=terminal
+    )
+    try:
+        delivery.deliver(_request(options, words), taken)
+    finally:
+        taken.body.close()
+    return EX_OK
+
+
+def smtp_session(options: Options, words: list[str], stdin: int) -> int:
+    """Hold an SMTP session on standard input and output (`-bs`)."""
+    from ssmtp import bs
+
+    return bs.serve(_request(options, words))
+
+
+def verify(options: Options, words: list[str], stdin: int) -> int:
+    """Print what becomes of each recipient, and send nothing (`-bv`)."""
+    from ssmtp import address, delivery
+
+    account = delivery.account(_request(options, words))
+    for argument in options.recipients:
+        for mailbox in address.parse_argument(argument):
+            for recipient in account.names.resolve(mailbox, "recipient"):
+                _say(1, f"{argument}: deliverable to <{recipient}>")
+    return EX_OK
+
+
+def flush(options: Options, words: list[str], stdin: int) -> int:
+    """Send again what is kept (`-q`); exit 75 while something stays."""
+    from ssmtp import delivery
+    from ssmtp.spool import failed
+
+    code = EX_OK
+    request = _request(options, words)
+    for entry in failed.entries(os.environ):
+        if entry.state == "in-doubt":
+            # Sending it again may deliver it twice: that is for a person to decide.
+            continue
+        try:
+            delivery.retry(entry, request)
+        except Failure as failure:
+            code = complain(options.program, failure)
+    return code
+
+
+def mailq(options: Options, words: list[str], stdin: int) -> int:
+    """List what is kept."""
+    from ssmtp.spool import failed, listing
+
+    for line in listing.lines(failed.entries(os.environ)):
+        _say(1, line)
+    return EX_OK
+
+
+def newaliases(options: Options, words: list[str], stdin: int) -> int:
+    """Do nothing: aliases are read from their text file each time."""
+    return EX_OK
+
+
+def version(options: Options, words: list[str], stdin: int) -> int:
+    """Print the version."""
+    from ssmtp import __version__
+
+    _say(1, f"ssmtp {__version__}")
+    return EX_OK
+
+
+def show_help(options: Options, words: list[str], stdin: int) -> int:
+    """Print the options, examples first."""
+    for line in option_table.help_text(options.program).splitlines():
+        _say(1, line)
+    return EX_OK
+
+
+ROADS: dict[str, Callable[[Options, list[str], int], int]] = {
+    "send": send,
+    "smtp": smtp_session,
+    "verify": verify,
+    "flush": flush,
+    "mailq": mailq,
+    "newaliases": newaliases,
+    "version": version,
+    "help": show_help,
+}

@@ -1,0 +1,194 @@
+"""The words after MAIL and RCPT: an address in angle brackets, and parameters.
+
+Only the form is looked at here, so that the server can answer at once; what an address
+means is decided where `Address` is made.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    # Keyword → the extension it belongs to, and the check of its value.
+    Table = Mapping[str, tuple[str, Callable[[str | None], bool]]]
+
+PATH_LIMIT = 320  # octets; RFC 5321 §4.5.3.1.3 asks for 256
+DIGITS_LIMIT = 18  # of a number of octets
+
+
+class Path:
+    """An address of the envelope as the client wrote it, with its parameters.
+
+    `text` is what stands between the angle brackets, "" for the null reverse-path;
+    `parameters` maps keywords in capitals to values, None where there is no value.
+    """
+
+    __slots__ = ("parameters", "text")
+
+    def __init__(self, text: str, parameters: dict[str, str | None]) -> None:
+        self.text = text
+        self.parameters = parameters
+
+
+class Refused(Exception):
+    """A path or parameter that gets a reply other than 250: code, status, words."""
+
+    def __init__(self, code: int, status: str, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+        self.status = status
+        self.words = words
+
+
+def parse(
+    argument: str,
+    prefix: str,
+    table: Table,
+    *,
+    extensions: tuple[str, ...],
+    lenient: bool,
+    bare_names: bool,
+    utf8: bool = False,
+) -> Path:
+    """Read `FROM:<path> parameters` or `TO:<path> parameters`.
+
+    `lenient` lets a path do without its brackets, `bare_names` an address without its
+    domain. `utf8` says that the transaction has SMTPUTF8. Raises `Refused`.
+    """
+    status = "5.1.3" if prefix == "TO:" else "5.1.7"
+    if argument[: len(prefix)].upper() != prefix:
+        raise Refused(501, "5.5.4", f"{prefix}<address> is missing")
+    after = argument[len(prefix) :].lstrip(" ")
+    text, rest = split(after)
+    if text is None and lenient:
+        word, _, rest = after.partition(" ")
+        text = word if "<" not in word and ">" not in word else None
+    if text is None or (not text and prefix == "TO:"):
+        raise Refused(501, status, "the address cannot be understood")
+    if len(text.encode()) > PATH_LIMIT:
+        raise Refused(501, status, "the address is too long")
+    parameters = _parameters(rest, table, extensions)
+    local, at, domain = text.rpartition("@")
+    if at and not (local and domain):
+        raise Refused(501, status, "the address cannot be understood")
+    if text and not at and not bare_names and text.lower() != "postmaster":
+        raise Refused(553, status, "the address needs a domain")
+    if not (text.isascii() or lenient or utf8 or "SMTPUTF8" in parameters):
+        # RFC 6531 §3.5
+        raise Refused(553, "5.6.7", "this address needs SMTPUTF8")
+    return Path(text, parameters)
+
+
+def _parameters(
+    text: str, table: Table, extensions: tuple[str, ...]
+) -> dict[str, str | None]:
+    parameters: dict[str, str | None] = {}
+    for word in text.split():
+        keyword, equals, value = word.partition("=")
+        keyword = keyword.upper()
+        extension, check = table.get(keyword, ("", None))
+        if check is None or (extension != "AUTH" and extension not in extensions):
+            raise Refused(555, "5.5.4", "a parameter is not known here")
+        if keyword in parameters or not check(value if equals else None):
+            raise Refused(501, "5.5.4", f"{keyword} cannot be understood")
+        parameters[keyword] = value if equals else None
+    return parameters
+
+
+def split(text: str) -> tuple[str | None, str]:
+    """Split `<path> rest`, minding quoted strings; path is None if there is none.
+
+    A source route is dropped (RFC 5321 §4.1.1.3, appendix C).
+    """
+    if not text.startswith("<"):
+        return None, ""
+    quoted = escaped = False
+    for at in range(1, len(text)):
+        char = text[at]
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = char == "\\"
+            quoted = char != '"'
+        elif char == '"':
+            quoted = True
+        elif char == "<":
+            return None, ""
+        elif char == ">":
+            path, rest = text[1:at].strip(" "), text[at + 1 :]
+            if rest and not rest.startswith(" "):
+                return None, ""
+            if path.startswith("@"):
+                path = path.partition(":")[2] or "@"
+            return (None, "") if _has_blank(path) else (path, rest)
+    return None, ""
+
+
+def _has_blank(path: str) -> bool:
+    quoted = escaped = False
+    for char in path:
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = char == "\\"
+            quoted = char != '"'
+        elif char == '"':
+            quoted = True
+        elif char == " ":
+            return True
+    return False
+
+
+def is_number(text: str | None) -> bool:
+    return (
+        text is not None
+        and text.isascii()
+        and text.isdigit()
+        and len(text) <= DIGITS_LIMIT
+    )
+
+
+def _is_xtext(text: str | None) -> bool:
+    """Check xtext (RFC 3461 §4): printable ASCII, `+` and two hex digits for others."""
+    if not text or not text.isascii():
+        return False
+    _, *escapes = text.split("+")
+    return "=" not in text and all(
+        len(part) >= 2 and all(digit in "0123456789ABCDEF" for digit in part[:2])
+        for part in escapes
+    )
+
+
+def _is_notify(text: str | None) -> bool:
+    # RFC 3461 §4.1
+    words = (text or "").upper().split(",")
+    return words == ["NEVER"] or (
+        len(set(words)) == len(words)
+        and all(word in ("SUCCESS", "FAILURE", "DELAY") for word in words)
+    )
+
+
+def _is_orcpt(text: str | None) -> bool:
+    # RFC 3461 §4.2; utf-8 forms of RFC 6533 are let through as they are.
+    kind, semicolon, address = (text or "").partition(";")
+    return bool(kind and semicolon and address) and len(text or "") <= 500
+
+
+def _is_auth(text: str | None) -> bool:
+    # RFC 4954 §5
+    return text == "<>" or _is_xtext(text)
+
+
+MAIL_PARAMETERS: Table = {
+    "SIZE": ("SIZE", is_number),
+    "BODY": ("8BITMIME", lambda text: (text or "").upper() in ("7BIT", "8BITMIME")),
+    "SMTPUTF8": ("SMTPUTF8", lambda text: text is None),
+    "RET": ("DSN", lambda text: (text or "").upper() in ("FULL", "HDRS")),
+    "ENVID": ("DSN", lambda text: _is_xtext(text) and len(text or "") <= 100),
+    "AUTH": ("AUTH", _is_auth),
+}
+RCPT_PARAMETERS: Table = {
+    "NOTIFY": ("DSN", _is_notify),
+    "ORCPT": ("DSN", _is_orcpt),
+}

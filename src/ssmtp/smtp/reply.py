@@ -1,0 +1,171 @@
+"""Octets from a mailhub become replies, within limits (RFC 5321 §4.2).
+
+Rules
+
+1. A code has three digits, from 200 to 599, and is the same on every line of a reply.
+   Anything else is not a reply but the end of the session: a server that is out of
+   step today says "sent" tomorrow for what it never took.
+2. A bare LF ends a line as well as CRLF does. It cannot smuggle anything here, and
+   small servers do it.
+3. A reply has at most 100 lines and 64 KiB. Of a line the first 4 KiB are kept.
+4. Text is made harmless at once: nothing that a terminal or a log could act on leaves
+   this module.
+"""
+
+from __future__ import annotations
+
+LINE_KEPT = 4096
+LINES_MOST = 100
+REPLY_MOST = 65536
+DOTS = "••••"
+TEXT_MOST = 600  # characters of a reply in one sentence
+
+
+class Reply:
+    """One reply. `lines` are escaped texts without the code; `status` is RFC 3463's."""
+
+    __slots__ = ("code", "lines", "status")
+
+    def __init__(self, code: int, lines: list[str]) -> None:
+        self.code = code
+        self.lines = lines
+        self.status = _status(code, lines[0])
+
+    @property
+    def text(self) -> str:
+        """The lines in one, without the code; a repeated status is said once."""
+        words = [self.lines[0].strip()]
+        for line in self.lines[1:]:
+            if self.status and line.startswith(self.status):
+                line = line[len(self.status) :]
+            words.append(line.strip())
+        text = " ".join(word for word in words if word)
+        return text if len(text) <= TEXT_MOST else text[: TEXT_MOST - 1] + "…"
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}".rstrip()
+
+    def __repr__(self) -> str:
+        return f"Reply({self.code}, {self.lines!r})"
+
+    def without(self, secrets: tuple[str, ...]) -> Reply:
+        """Return the reply with every secret that the mailhub echoed made dots."""
+        lines = self.lines
+        for secret in secrets:
+            lines = [line.replace(secret, DOTS) for line in lines]
+        return self if lines == self.lines else Reply(self.code, lines)
+
+
+class Garbled(Exception):
+    """What came is not a reply. `first` is its beginning, as octets."""
+
+    def __init__(self, why: str, first: bytes = b"") -> None:
+        super().__init__(why)
+        self.why = why
+        self.first = first
+
+
+class Inbox:
+    """Octets that came and replies not yet taken. `keep` is the limit for a line."""
+
+    __slots__ = ("_buffer", "_code", "_lines", "_octets", "keep")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._lines: list[str] = []
+        self._code = b""
+        self._octets = 0
+        self.keep = LINE_KEPT
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is there, not even the beginning of a reply."""
+        return not self._buffer and not self._lines
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    @property
+    def start(self) -> bytes:
+        """The beginning of what is there."""
+        return self._buffer[:80] or b"?"
+
+    def feed(self, data: bytes) -> None:
+        """Add octets as they came."""
+        self._buffer += data
+
+    def take(self) -> Reply | None:
+        """Return the next complete reply, or None; raise `Garbled`."""
+        while True:
+            end = self._buffer.find(b"\n")
+            if end < 0:
+                if self._octets + len(self._buffer) > REPLY_MOST:
+                    raise Garbled("a reply without end", self._buffer[:80])
+                if self._buffer and _hopeless(self._buffer):
+                    raise Garbled("something that is no reply", self._buffer[:80])
+                return None
+            line = self._buffer[:end].rstrip(b"\r")
+            self._buffer = self._buffer[end + 1 :]
+            self._octets += end + 1
+            if self._octets > REPLY_MOST:
+                raise Garbled("a reply without end", line[:80])
+            last = self._add(line)
+            if last:
+                reply = Reply(int(self._code), self._lines)
+                self._lines, self._code, self._octets = [], b"", 0
+                return reply
+
+    def _add(self, line: bytes) -> bool:
+        code = line[:3]
+        mark = line[3:4]
+        if (
+            len(code) < 3
+            or not code.isdigit()
+            or not b"200" <= code <= b"599"
+            or mark not in (b"", b" ", b"-")
+        ):
+            raise Garbled("something that is no reply", line[:80])
+        if self._lines and code != self._code:
+            raise Garbled("a reply with two codes", line[:80])
+        if len(self._lines) >= LINES_MOST:
+            raise Garbled("a reply without end", line[:80])
+        self._code = code
+        self._lines.append(escaped(line[4 : 4 + self.keep]))
+        return mark != b"-"
+
+
+def _hopeless(start: bytes) -> bool:
+    """Whether the beginning of a line can no more become a reply.
+
+    A TLS record or another protocol need not end its line, and is told at once.
+    """
+    if not start[:3].isdigit():
+        return start[:1] not in (b"\r",)
+    return len(start) > 3 and start[3:4] not in (b" ", b"-", b"\r")
+
+
+def escaped(text: bytes | str) -> str:
+    """Return text in which nothing is left that a terminal or a log could act on."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _hex(ord(c)) for c in text)
+
+
+def _hex(point: int) -> str:
+    if point == 9:
+        return " "
+    return f"\\x{point:02x}" if point < 256 else f"\\u{point:04x}"
+
+
+def _status(code: int, line: str) -> str | None:
+    """Read the enhanced status code (RFC 3463 §2) at the beginning of a line."""
+    word = line.lstrip().partition(" ")[0].rstrip(":")
+    parts = word.split(".")
+    if len(parts) != 3 or parts[0] != str(code)[0]:
+        return None
+    for part in parts[1:]:
+        if not (part.isascii() and part.isdigit() and len(part) <= 3):
+            return None
+    return word

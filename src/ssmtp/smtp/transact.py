@@ -1,0 +1,349 @@
+"""MAIL, RCPT and the content: in as few flights as the mailhub allows.
+
+    PIPELINING, CHUNKING, one recipient, small content    MAIL RCPT BDAT LAST QUIT
+    PIPELINING, CHUNKING                                  MAIL RCPT… / BDAT LAST QUIT
+    PIPELINING                                            MAIL RCPT… DATA / content QUIT
+    neither                                               one by one, QUIT not awaited
+
+Content goes as one chunk, whatever its size: a chunk more would be one reply more that
+could be taken for another's.
+
+QUIT never decides, but it may witness. Where it rides along with the content, its reply
+is read for two seconds: 221, 50x or a closed connection say that questions and answers
+were in step. Anything else may mean that they were shifted by one, and what looked like
+the acceptance belonged to RCPT: then the message is in doubt, unless the acceptance
+proves by its status (RFC 3463) that it cannot have been an answer to anything else.
+"""
+
+from __future__ import annotations
+
+from ssmtp.errors import InputRefused
+from ssmtp.receipt import Receipt
+from ssmtp.smtp import lines, phases, verdicts
+from ssmtp.smtp.reply import escaped
+from ssmtp.smtp.steps import Again, Broken, Flight, commands
+from ssmtp.smtp.verdicts import positive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from ssmtp.content import Content
+    from ssmtp.smtp.offers import Offers
+    from ssmtp.smtp.reply import Reply
+    from ssmtp.smtp.session import Session
+    from ssmtp.smtp.steps import Talk
+
+ONE_FLIGHT_MOST = 65536  # octets of content that ride in one flight
+QUIT = b"QUIT\r\n"
+
+
+class Simpler(Exception):
+    """The envelope was refused for its parameters; the session can go on without."""
+
+
+def transact(session: Session, offers: Offers) -> Generator[Any, Any, Receipt]:
+    """Submit the message to all recipients or to none; raise `Failure` or `Again`."""
+    try:
+        return (yield from _transaction(session, offers))
+    except Simpler:
+        session.facts.bare = True
+        return (yield from _transaction(session, offers))
+
+
+def _transaction(session: Session, offers: Offers) -> Generator[Any, Any, Receipt]:
+    content, mail, rcpts = _lines(session, offers)
+    if offers.size and content.size > offers.size:
+        # RFC 1870 §6.1: known before it is tried.
+        raise InputRefused(
+            f"the message has {content.size} octets, and {session.hub} takes "
+            f"{offers.size} at most",
+            "make it smaller",
+        )
+    session.stage = "transaction"
+    pipelining = "PIPELINING" in offers
+    chunking = "CHUNKING" in offers and not session.facts.data
+    small = len(rcpts) == 1 and content.size <= ONE_FLIGHT_MOST
+    if pipelining and chunking and small:
+        return (yield from _one_flight(session, content, mail, rcpts[0]))
+    if pipelining:
+        yield from _envelope_at_once(session, mail, rcpts, data=not chunking)
+    else:
+        yield from _envelope_by_steps(session, mail, rcpts, data=not chunking)
+    return (yield from _content(session, content, chunking, pipelining))
+
+
+def _lines(session: Session, offers: Offers) -> tuple[Content, bytes, list[bytes]]:
+    """Render the message and write the command lines as this mailhub takes them."""
+    facts, envelope = session.facts, session.facts.envelope
+    eightbit = "8BITMIME" in offers and not facts.bare
+    # RFC 6531 §3.1: SMTPUTF8 without 8BITMIME does not exist.
+    utf8 = (
+        eightbit
+        and "SMTPUTF8" in offers
+        and (envelope.needs_smtputf8 or facts.message.needs_smtputf8)
+    )
+    dsn = "DSN" in offers and not facts.bare
+    content = facts.message.render(utf8, eightbit)
+    path = envelope.reverse_path
+    mail = f"MAIL FROM:<{path.path(utf8) if path is not None else ''}>"
+    if "SIZE" in offers and not facts.bare:
+        mail += f" SIZE={content.size}"
+    if eightbit and (content.eightbit or utf8 or envelope.body == "8BITMIME"):
+        mail += " BODY=8BITMIME"
+    if utf8:
+        mail += " SMTPUTF8"
+    if dsn and envelope.ret:
+        mail += f" RET={envelope.ret}"
+    if dsn and envelope.envid:
+        mail += f" ENVID={lines.xtext(envelope.envid, 'the envelope id')}"
+    rcpts = []
+    for recipient in envelope.recipients:
+        rcpt = f"RCPT TO:<{recipient.path(utf8)}>"
+        if dsn and envelope.notify:
+            rcpt += f" NOTIFY={envelope.notify}"
+            original = str(recipient)
+            if original.isascii():
+                # RFC 3461 §4.2
+                rcpt += f" ORCPT=rfc822;{lines.xtext(original, 'an address')}"
+        rcpts.append(lines.command(rcpt, utf8=utf8))
+    return content, lines.command(mail, utf8=utf8), rcpts
+
+
+# -- the envelope
+
+
+def _envelope_by_steps(
+    session: Session, mail: bytes, rcpts: list[bytes], *, data: bool
+) -> Talk:
+    """MAIL, RCPT and DATA, each after the reply to the one before."""
+    yield Flight(mail, phases.MAIL)
+    reply = yield from session.reply(phases.MAIL)
+    if not positive(reply):
+        if _parameter_refused(reply, mail):
+            raise Simpler
+        raise verdicts.mail(session, reply)
+    replies = []
+    for rcpt in rcpts:
+        yield Flight(rcpt, phases.RCPT)
+        reply = yield from session.reply(phases.RCPT)
+        replies.append(reply)
+        if not positive(reply):
+            if _parameter_refused(reply, rcpt):
+                yield from _reset(session)
+            raise verdicts.rcpt(session, replies)
+    if data:
+        yield Flight(b"DATA\r\n", phases.DATA)
+        yield from _data_reply(session)
+
+
+def _envelope_at_once(
+    session: Session, mail: bytes, rcpts: list[bytes], *, data: bool
+) -> Talk:
+    """MAIL, all RCPT and DATA in one flight (RFC 2920)."""
+    head = mail + b"".join(rcpts) + (b"DATA\r\n" if data else b"")
+    session.polite = False
+    yield Flight(head, phases.MAIL)
+    first = yield from session.reply(phases.MAIL)
+    if not positive(first):
+        rest = yield from session.rest(len(rcpts) + data)
+        in_step = len(rest) == len(rcpts) + data
+        yield from _give_up(session, rest, data, in_step)
+        if session.polite and _parameter_refused(first, mail):
+            yield from _reset(session)
+        raise verdicts.mail(session, first)
+    replies = []
+    for _ in rcpts:
+        replies.append((yield from session.reply(phases.RCPT)))
+    if all(map(positive, replies)):
+        session.polite = True
+        if data:
+            yield from _data_reply(session)
+        return
+    rest = yield from session.rest(int(data))
+    yield from _give_up(session, [*replies, *rest], data, len(rest) == int(data))
+    if session.polite and all(
+        positive(reply) or _parameter_refused(reply, rcpt)
+        for reply, rcpt in zip(replies, rcpts, strict=True)
+    ):
+        yield from _reset(session)
+    raise verdicts.rcpt(session, replies)
+
+
+def _give_up(session: Session, replies: list[Reply], data: bool, in_step: bool) -> Talk:
+    """Do what must be done when DATA was said, and nobody is to get anything.
+
+    RFC 2920 §3.1: behind a 354, a lone dot if no recipient was accepted. In any other
+    case the connection is closed, so that no dot can make a message of nothing.
+    """
+    if not in_step:
+        return
+    if not data or replies[-1].code != 354:
+        session.polite = True
+    elif all(reply.code >= 400 for reply in replies[:-1]):
+        yield from session.say(lines.FINAL_DOT + QUIT)
+
+
+def _data_reply(session: Session) -> Talk:
+    session.polite = False
+    reply = yield from session.reply(phases.DATA)
+    if reply.code != 354:
+        session.polite = reply.code >= 400
+        raise verdicts.data(session, reply)
+
+
+def _reset(session: Session) -> Talk:
+    """Leave the transaction, for one without parameters."""
+    reply = yield from session.ask("RSET", phases.MAIL)
+    if not positive(reply):
+        raise Again(bare=True)
+    raise Simpler
+
+
+def _parameter_refused(reply: Reply, line: bytes) -> bool:
+    """Whether its parameters made a command refused (RFC 5321 §4.1.1.11)."""
+    if line.endswith(b">\r\n"):
+        return False
+    if reply.code == 555:
+        return True
+    addressed = reply.status is not None and reply.status.startswith("5.1.")
+    return reply.code in (501, 504) and not addressed
+
+
+# -- the content
+
+
+def _one_flight(
+    session: Session, content: Content, mail: bytes, rcpt: bytes
+) -> Generator[Any, Any, Receipt]:
+    """MAIL RCPT BDAT LAST QUIT at once."""
+    head = mail + rcpt + lines.bdat(content.size)
+    flight = Flight(
+        head,
+        phases.CONTENT,
+        [*commands(head), *_shown(content), "QUIT"],
+        content=lines.chunk(content.blocks(), content.size),
+        tail=QUIT,
+        before=2,
+    )
+    whole = yield from session.write(flight)
+    first = yield from session.reply(phases.MAIL)
+    if not positive(first):
+        if _parameter_refused(first, mail):
+            yield from _bare_again(session, flight, 2)
+        raise verdicts.mail(session, first)
+    second = yield from session.reply(phases.RCPT)
+    if not positive(second):
+        if _parameter_refused(second, rcpt):
+            yield from _bare_again(session, flight, 1)
+        raise verdicts.rcpt(session, [second])
+    reply = yield from session.reply(phases.CONTENT)
+    _judge(session, reply, whole, flight)
+    yield from _witness(session, reply, (first, second))
+    return _receipt(session, reply, content)
+
+
+def _bare_again(session: Session, flight: Flight, outstanding: int) -> Talk:
+    """Start over without parameters, if nothing can have been accepted."""
+    replies: list[Reply] = []
+    if flight.committed:
+        replies = yield from session.rest(outstanding)
+        if len(replies) < outstanding:
+            return
+    if all(reply.code >= 400 for reply in replies):
+        raise Again(bare=True)
+
+
+def _content(
+    session: Session, content: Content, chunking: bool, pipelining: bool
+) -> Generator[Any, Any, Receipt]:
+    """Send the content after all recipients were accepted, and hear the verdict."""
+    shown = _shown(content)
+    if chunking:
+        head = lines.bdat(content.size)
+        blocks = lines.chunk(content.blocks(), content.size)
+        shown = commands(head) + shown
+        tail = b""
+    else:
+        head = b""
+        blocks = lines.dotted(content.blocks())
+        shown.append(".")
+        tail = lines.FINAL_DOT
+    if pipelining:
+        shown.append("QUIT")
+        tail += QUIT
+    flight = Flight(head, phases.CONTENT, shown, content=blocks, tail=tail)
+    whole = yield from session.write(flight)
+    reply = yield from session.reply(phases.CONTENT)
+    _judge(session, reply, whole, flight)
+    if pipelining:
+        yield from _witness(session, reply, ())
+    else:
+        session.polite = True
+        yield from session.leave()
+    return _receipt(session, reply, content)
+
+
+def _judge(session: Session, reply: Reply, whole: bool, flight: Flight) -> None:
+    """Return if the reply is the acceptance of the content."""
+    if positive(reply) and whole:
+        return
+    if flight.head and reply.code in (500, 502, 504):
+        # It offered CHUNKING, and does not know BDAT.
+        raise Again(data=True)
+    raise verdicts.content(session, reply, committed=flight.committed)
+
+
+def _witness(session: Session, reply: Reply, before: tuple[Reply, ...]) -> Talk:
+    """Hear the answer to QUIT, which tells whether the replies were in step.
+
+    `before` are the replies to MAIL and RCPT, when they came in the same flight.
+    """
+    certain = bool(before) and _is_no_envelope_reply(reply, before)
+    for _ in range(4):
+        try:
+            closing = yield from session.reply(phases.QUIT)
+        except Broken as broken:
+            if broken.garbled and not certain:
+                does = "then said what makes no sense"
+                raise verdicts.doubt(session, does, reply) from broken
+            return
+        if certain or closing.code == 221 or 500 <= closing.code <= 509:
+            return
+        if closing.code == 421 and not before:
+            # Nothing was outstanding but the content and QUIT: it is shutting down.
+            return
+        if not positive(closing):
+            break
+        # If the replies were shifted, this was the acceptance; go on to the 221.
+    does = f"answered QUIT with {closing}, so that its {reply.code} proves nothing"
+    raise verdicts.doubt(session, does, reply)
+
+
+def _is_no_envelope_reply(reply: Reply, before: tuple[Reply, ...]) -> bool:
+    """Whether a reply cannot be one to MAIL or RCPT, by its status.
+
+    RFC 3463 §3.2: x.1.y speaks of addresses. When MAIL and RCPT were answered so, and
+    this was not, then it is none of theirs.
+    """
+    if reply.status is None or reply.status.startswith("2.1."):
+        return False
+    return all(r.status is not None and r.status.startswith("2.1.") for r in before)
+
+
+def _receipt(session: Session, reply: Reply, content: Content) -> Receipt:
+    secured = session.secured
+    return Receipt(
+        session.hub,
+        reply,
+        content.size,
+        tls=str(secured) if secured is not None else None,
+        mechanism=session.mechanism,
+        verified=secured is not None and secured.verified,
+    )
+
+
+def _shown(content: Content) -> list[str]:
+    shown = [escaped(line) for line in content.header.split(b"\r\n") if line]
+    return [*shown, f"({content.size} octets in all)"]

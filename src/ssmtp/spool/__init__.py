@@ -1,0 +1,1 @@
+"""Where messages lie that are not with the mailhub."""

@@ -1,0 +1,172 @@
+"""Write one file so that it is whole, or is not there, whenever the power goes.
+
+The order is the one that survived every crash test: a file without a name
+(`O_TMPFILE`), the content, `fsync`, `linkat`, `fsync` of the directory. Linking never
+overwrites. Where the system has no such files, or no /proc to link them from, a hidden
+name takes their place; nobody else looks at names with a leading dot.
+
+A failing `fsync` is never tried again: after it the kernel may take the lost pages for
+written ones.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What open(2) says when the file system or the kernel knows no O_TMPFILE.
+_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
+
+# Seconds after which a hidden file that nobody has locked was left by a killed run.
+_STALE = 3600
+
+
+def create(directory: int, name: str, fill: Callable[[int], None]) -> None:
+    """Make the new file `name` in the open directory, 0600, with what `fill` writes.
+
+    Raises FileExistsError when the name is taken, OSError when the file cannot be
+    written; nothing is left behind then.
+    """
+    fd = _unnamed(directory)
+    if fd < 0:
+        _by_hidden_name(directory, name, fill, _link)
+    else:
+        try:
+            os.fchmod(fd, 0o600)
+            fill(fd)
+            os.fsync(fd)
+            linked = _link_unnamed(fd, name, directory)
+        finally:
+            os.close(fd)
+        if not linked:
+            _by_hidden_name(directory, name, fill, _link)
+    try:
+        synchronise(directory)
+    except OSError:
+        # The file is whole and in its place. Whoever throws it away now, because it
+        # might be lost in a crash, has lost it for certain.
+        pass
+
+
+def replace(directory: int, name: str, fill: Callable[[int], None]) -> None:
+    """Put a new file in the place of `name`, at once and durably; raises OSError."""
+    _by_hidden_name(directory, name, fill, _rename)
+    synchronise(directory)
+
+
+def synchronise(directory: int) -> None:
+    """Make new and removed names durable, as far as the file system can."""
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF):
+            raise
+
+
+def write(fd: int, data: bytes) -> None:
+    """Write all of `data`; raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _unnamed(directory: int) -> int:
+    """Open a file without a name, or return -1 where there is no such thing."""
+    flag = getattr(os, "O_TMPFILE", 0)
+    if not flag:
+        return -1
+    try:
+        return os.open(".", os.O_RDWR | flag | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    except OSError as error:
+        if error.errno in _NO_TMPFILE:
+            return -1
+        raise
+
+
+def _link_unnamed(fd: int, name: str, directory: int) -> bool:
+    """Give a file its name; False when that cannot be done here (no /proc)."""
+    try:
+        os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+            raise
+        return False
+    return True
+
+
+def _by_hidden_name(
+    directory: int,
+    name: str,
+    fill: Callable[[int], None],
+    publish: Callable[[int, str, str], None],
+) -> None:
+    _sweep(directory)
+    hidden = f".{os.urandom(16).hex()}"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(hidden, flags, 0o600, dir_fd=directory)
+    try:
+        _lock(fd)
+        os.fchmod(fd, 0o600)
+        fill(fd)
+        os.fsync(fd)
+        publish(directory, hidden, name)
+    finally:
+        try:
+            os.unlink(hidden, dir_fd=directory)
+        except OSError:
+            pass  # renamed
+        os.close(fd)
+
+
+def _link(directory: int, hidden: str, name: str) -> None:
+    try:
+        os.link(hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here; the name is a random one
+        _rename(directory, hidden, name)
+
+
+def _rename(directory: int, hidden: str, name: str) -> None:
+    os.rename(hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sweep(directory: int) -> None:
+    """Remove hidden files of runs that were killed while they wrote."""
+    for name in os.listdir(directory):
+        if not name.startswith("."):
+            continue
+        try:
+            fd = os.open(
+                name,
+                os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+                dir_fd=directory,
+            )
+        except OSError:
+            continue
+        try:
+            found = os.fstat(fd)
+            stale = found.st_mtime < time.time() - _STALE
+            if stat.S_ISREG(found.st_mode) and stale and _lock(fd):
+                os.unlink(name, dir_fd=directory)
+        except OSError:
+            pass
+        finally:
+            os.close(fd)

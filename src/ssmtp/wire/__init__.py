@@ -1,0 +1,1 @@
+"""How octets get to a mailhub: sockets, proxies, TLS, and the two drivers."""

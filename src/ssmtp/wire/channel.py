@@ -1,0 +1,457 @@
+"""One connection to a mailhub: octets out, replies in, TLS in between.
+
+`converse` does what a dialogue's steps say. Sockets never block, and TLS is a filter
+between two memory buffers (`ssl.SSLObject`), so that the same code serves both drivers
+and every wait has a deadline.
+
+Two watches are kept, whatever is being done:
+
+- before a flight, nothing may be unread, in our buffer or in the kernel's;
+- while content is being written, whatever comes in is looked at. A refusal or a closed
+  connection ends the writing, instead of being found behind 100 MB or an EPIPE. When a
+  write fails, what the mailhub said before it hung up is read first.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections import deque
+
+from ssmtp.errors import Bug, Failure, SystemTrouble
+from ssmtp.smtp.lines import AUTH_MOST
+from ssmtp.smtp.phases import AUTH
+from ssmtp.smtp.reply import LINE_KEPT, Garbled, Inbox, Reply
+from ssmtp.smtp.steps import Await, Broken, Flight
+from ssmtp.wire.wait import READ, WRITE, Wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+    from collections.abc import Callable, Generator, Iterator
+    from ssl import MemoryBIO, SSLContext, SSLObject
+    from typing import Any
+
+    from ssmtp.receipt import Receipt
+    from ssmtp.smtp.dialogue import Dialogue
+    from ssmtp.smtp.phases import Clocks
+    from ssmtp.smtp.steps import Secured, StartTls
+    from ssmtp.trace import Trace
+
+    Task = Generator[Any, Any, Any]
+
+BLOCK = 65536
+PIECE = 2 * BLOCK  # octets in one write, so that small content goes in one
+# More than this unread while we write is no longer a conversation.
+FLOOD = 1 << 20
+
+
+class Channel:
+    """A connected socket, and what is known about its other end.
+
+    `early` are octets that came before the conversation (behind a proxy's answer).
+    """
+
+    __slots__ = (
+        "_ended",
+        "_hide",
+        "_in",
+        "_inbox",
+        "_out",
+        "_ready",
+        "_sock",
+        "_tls",
+        "clocks",
+        "first",
+        "start",
+        "trace",
+    )
+
+    def __init__(
+        self,
+        sock: socket,
+        clocks: Clocks,
+        trace: Trace | None = None,
+        early: bytes = b"",
+    ) -> None:
+        self._sock = sock
+        self.clocks = clocks
+        self.trace = trace
+        self._inbox = Inbox()
+        self._inbox.feed(early)
+        self._ready: deque[Reply | Broken] = deque()
+        self._ended: Broken | None = None
+        self._hide: tuple[str, ...] = ()
+        self._tls: SSLObject | None = None
+        self._in: MemoryBIO | None = None
+        self._out: MemoryBIO | None = None
+        self.first = b""
+        self.start: Callable[[Channel, StartTls], Task] | None = None
+
+    def close(self) -> None:
+        """Close the connection, with TLS's word of farewell where it can be said."""
+        if self._tls is not None and self._ended is None:
+            try:
+                self._tls.unwrap()
+            except (OSError, ValueError):
+                pass
+            try:
+                if self._out is not None:
+                    self._sock.send(self._out.read())
+            except OSError:
+                pass
+        self._sock.close()
+
+    # -- the dialogue
+
+    def converse(self, dialogue: Dialogue) -> Generator[Any, Any, Receipt]:
+        """Do what the dialogue says until it ends; return its receipt."""
+        talk = dialogue.converse()
+        answer: Any = None
+        trouble: BaseException | None = None
+        while True:
+            try:
+                if trouble is not None:
+                    step, trouble = talk.throw(trouble), None
+                else:
+                    step = talk.send(answer)
+            except StopIteration as end:
+                receipt: Receipt = end.value
+                return receipt
+            try:
+                if isinstance(step, Flight):
+                    answer = yield from self._fly(step)
+                elif isinstance(step, Await):
+                    answer = yield from self._await(step)
+                else:
+                    answer = yield from self._secure(step)
+            except (Broken, Failure, KeyboardInterrupt) as error:
+                trouble = error
+
+    def _fly(self, flight: Flight) -> Generator[Any, Any, bool]:
+        """Write a flight; return False when its content was not written to the end."""
+        self._inbox.keep = AUTH_MOST + 1 if flight.phase is AUTH else LINE_KEPT
+        self._in_step()
+        if self.trace is not None:
+            self.trace.sent(flight.shown)
+        deadline = self._by(self.clocks.command)
+        written = 0
+        pieces = _pieces(flight)
+        while True:
+            try:
+                piece, last = next(pieces)
+            except OSError as error:
+                raise SystemTrouble(
+                    f"the message cannot be read back: {error.strerror or error}"
+                ) from error
+            if written and flight.content is not None:
+                self._pull()
+                if self._stopped(flight):
+                    return False
+            if last:
+                flight.committed = flight.content is not None
+            written += len(piece)
+            going: bool = yield from self._write(piece, flight, deadline)
+            if last or not going:
+                return going
+            deadline = self._by(self.clocks.command)
+
+    def _in_step(self) -> None:
+        """Raise `Broken` when anything is unread before a flight."""
+        self._pull()
+        self._parse(1)
+        if self._ready:
+            first = self._ready[0]
+            if isinstance(first, Broken):
+                raise first
+            first = first.without(self._hide)
+            if self.trace is not None:
+                self.trace.received(first)
+            raise Broken("spoke before it was asked", answer=first)
+        if not self._inbox.empty:
+            raise Broken("spoke before it was asked", garbled=self._inbox.start)
+
+    def _stopped(self, flight: Flight) -> bool:
+        """Whether something came that makes writing on senseless."""
+        self._parse(flight.before + 1)
+        return len(self._ready) > flight.before or any(
+            isinstance(reply, Broken) or reply.code >= 400 for reply in self._ready
+        )
+
+    def _await(self, step: Await) -> Generator[Any, Any, Reply]:
+        self._hide = step.hide
+        seconds = self.clocks.of(step.phase)
+        deadline = self._by(seconds)
+        while True:
+            self._parse(1)
+            if self._ready:
+                break
+            in_time = yield from self._more(deadline)
+            if not in_time:
+                raise Broken(f"took longer than {seconds:g} s", late=True)
+        first = self._ready[0]
+        if isinstance(first, Broken):
+            raise first
+        self._ready.popleft()
+        reply = first.without(step.hide)
+        if self.trace is not None:
+            self.trace.received(reply)
+        return reply
+
+    def _parse(self, count: int) -> None:
+        """Have up to `count` replies ready, the last of which may be the end."""
+        while len(self._ready) < count:
+            if self._ready and isinstance(self._ready[-1], Broken):
+                return
+            try:
+                reply = self._inbox.take()
+            except Garbled as garbled:
+                words = f"said {garbled.why}"
+                self._ready.append(Broken(words, garbled=garbled.first or b"?"))
+                return
+            if reply is None:
+                if self._ended is not None:
+                    self._ready.append(self._ended)
+                return
+            self._ready.append(reply)
+
+    # -- octets
+
+    def _by(self, seconds: float) -> float:
+        return time.monotonic() + seconds
+
+    def _more(self, deadline: float) -> Generator[Any, Any, bool]:
+        """Wait until something came or the connection ended; False when it is late."""
+        while True:
+            if self._pull():
+                return True
+            ready = yield Wait({self._sock.fileno(): READ}, deadline)
+            if not ready:
+                return False
+
+    def _pull(self) -> bool:
+        """Take in what the kernel has, without waiting; True when anything changed."""
+        if self._ended is not None:
+            return True
+        data = self._recv()
+        if data is None:
+            return False
+        if self._tls is None:
+            self._inbox.feed(data)
+            return bool(data) or self._ended is not None
+        return self._decrypt(data)
+
+    def _recv(self) -> bytes | None:
+        try:
+            data: bytes = self._sock.recv(BLOCK)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            self._ended = _lost(error)
+            return b""
+        if not data:
+            self._ended = Broken("closed the connection")
+        return data
+
+    def _decrypt(self, data: bytes) -> bool:
+        import ssl
+
+        assert self._tls is not None
+        assert self._in is not None
+        self._in.write(data)
+        if not data:
+            self._in.write_eof()
+        before = self._ended
+        changed = before is not None
+        try:
+            while plain := self._tls.read(BLOCK):
+                self._inbox.feed(plain)
+                changed = True
+            self._ended = before or Broken("closed the connection")
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self._ended = Broken("closed the connection")
+        except ssl.SSLEOFError:
+            self._ended = before or Broken("closed the connection without ending TLS")
+        except ssl.SSLError as error:
+            from ssmtp.wire.tls import reason
+
+            self._ended = before or Broken(f"broke TLS off ({reason(error)})")
+        return changed or self._ended is not None
+
+    def _write(
+        self, piece: bytes, flight: Flight, deadline: float
+    ) -> Generator[Any, Any, bool]:
+        """Write octets. With content, False when the mailhub interrupts."""
+        if self._tls is not None:
+            piece = self._encrypt(piece)
+        rest = memoryview(piece)
+        fd = self._sock.fileno()
+        while rest:
+            try:
+                done = self._sock.send(rest)
+            except (BlockingIOError, InterruptedError):
+                done = 0
+            except OSError as error:
+                # What it said before it hung up counts for more (Postfix does so).
+                self._linger()
+                if self._ended is None:
+                    self._ended = _lost(error)
+                return False
+            if done:
+                rest = rest[done:]
+                deadline = self._by(self.clocks.command)
+                continue
+            ready = yield Wait({fd: READ | WRITE}, deadline)
+            if not ready:
+                raise Broken(f"took nothing for {self.clocks.command:g} s", late=True)
+            self._pull()
+            if flight.content is not None:
+                if self._stopped(flight):
+                    return False
+            elif self._ended is not None or len(self._inbox) > FLOOD:
+                return False
+        return True
+
+    def _encrypt(self, piece: bytes) -> bytes:
+        import ssl
+
+        assert self._tls is not None
+        assert self._out is not None
+        try:
+            if piece:
+                self._tls.write(piece)
+        except ssl.SSLError as error:
+            from ssmtp.wire.tls import reason
+
+            raise Broken(f"broke TLS off ({reason(error)})") from error
+        return self._out.read()
+
+    def _linger(self) -> None:
+        """Take in all that came before the connection broke."""
+        for _ in range(FLOOD // BLOCK):
+            if self._ended is not None or not self._pull():
+                return
+
+    # -- TLS
+
+    def _secure(self, step: StartTls) -> Generator[Any, Any, Secured]:
+        if self.start is None:
+            raise Bug("TLS is wanted, and nobody prepared it")
+        # CVE-2011-0411: what came in clear must not be taken for what TLS protects.
+        self._pull()
+        if not self._inbox.empty and self._ended is None:
+            self._plain()
+        secured: Secured = yield from self.start(self, step)
+        if self.trace is not None:
+            self.trace.secured(secured)
+        return secured
+
+    def _plain(self) -> None:
+        self._parse(1)
+        words = "spoke in clear when TLS was to begin"
+        first = self._ready[0] if self._ready else None
+        if isinstance(first, Reply):
+            raise Broken(words, answer=first)
+        raise Broken(words, garbled=self._inbox.start or b"?")
+
+    def handshake(
+        self, context: SSLContext, host: bytes | None, deadline: float
+    ) -> Generator[Any, Any, SSLObject]:
+        """Set up TLS over what is connected; return the session.
+
+        Raises `ssl.SSLError`, or `Broken` when the connection ends or it gets late.
+        """
+        import ssl
+
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        session = context.wrap_bio(incoming, outgoing, server_hostname=host)
+        while True:
+            try:
+                session.do_handshake()
+                finished = True
+            except ssl.SSLWantReadError:
+                finished = False
+            except ssl.SSLError:
+                self._send_once(outgoing.read())
+                raise
+            yield from self._write_raw(outgoing.read(), deadline)
+            if finished:
+                break
+            data = self._recv()
+            while data is None:
+                ready = yield Wait({self._sock.fileno(): READ}, deadline)
+                if not ready:
+                    raise Broken(
+                        f"took longer than {self.clocks.connect:g} s", late=True
+                    )
+                data = self._recv()
+            if not data:
+                assert self._ended is not None
+                raise self._ended
+            self.first = self.first or data[:80]
+            incoming.write(data)
+        self._tls, self._in, self._out = session, incoming, outgoing
+        # Tickets may have come with the last octets of the handshake.
+        self._decrypt_rest()
+        return session
+
+    def _decrypt_rest(self) -> None:
+        assert self._in is not None
+        if self._in.pending:
+            self._decrypt_pending()
+
+    def _decrypt_pending(self) -> None:
+        import ssl
+
+        assert self._tls is not None
+        try:
+            while plain := self._tls.read(BLOCK):
+                self._inbox.feed(plain)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            self._ended = Broken("broke TLS off")
+
+    def _send_once(self, data: bytes) -> None:
+        try:
+            if data:
+                self._sock.send(data)
+        except OSError:
+            pass
+
+    def _write_raw(self, data: bytes, deadline: float) -> Task:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except (BlockingIOError, InterruptedError):
+                ready = yield Wait({self._sock.fileno(): WRITE}, deadline)
+                if not ready:
+                    raise Broken(
+                        f"took longer than {self.clocks.connect:g} s", late=True
+                    ) from None
+            except OSError as error:
+                raise _lost(error) from error
+
+
+def _pieces(flight: Flight) -> Iterator[tuple[bytes, bool]]:
+    """Yield what to write at once, of 128 KiB at most, and whether it is the last.
+
+    The last piece ends the content; it is never written before all that precedes it.
+    """
+    held = flight.head
+    for block in flight.content or ():
+        if len(held) + len(block) > PIECE and held:
+            yield held, False
+            held = block
+        else:
+            held += block
+    yield held + flight.tail, True
+
+
+def _lost(error: OSError) -> Broken:
+    if error.errno in (errno.ECONNRESET, errno.EPIPE):
+        return Broken("broke the connection off")
+    return Broken(f"is no longer reachable ({error.strerror or error})")

@@ -1,0 +1,392 @@
+"""The one maker of TLS contexts, and the words for what goes wrong with TLS.
+
+Whatever the configuration does not loosen by name is strict: TLS 1.2 or later with
+forward secrecy and authenticated encryption, the chain and the name verified, names
+taken from subjectAltName only (RFC 9525), no compression, no renegotiation.
+
+The trust store is the system's hashed directory where there is one, because OpenSSL
+then reads the one certificate that it needs, instead of parsing a whole bundle (25 ms).
+SSL_CERT_FILE and SSL_CERT_DIR take its place; TLS_CA_File and TLS_CA_Dir add to it.
+
+`VERIFY_X509_STRICT`, which `ssl.create_default_context` sets from Python 3.13 on, is
+left off on every version: it refuses private CAs that lack a key usage, and tells
+nothing about who the peer is.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ssmtp.errors import ConfigError, NetworkTrouble, SiteTrouble
+from ssmtp.smtp.reply import escaped
+from ssmtp.smtp.steps import Secured
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from ssl import SSLContext
+    from typing import Any
+
+    from ssmtp.config import Config
+    from ssmtp.wire.channel import Channel
+
+# For TLS 1.2; the suites of TLS 1.3 are all of this kind. Level 2 refuses RSA and DH
+# below 2048 bits, and SHA-1 signatures.
+SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
+
+
+def context(config: Config, wanted: bool) -> SSLContext:
+    """Make the context for one connection; `wanted`: must the peer be verified?
+
+    Raises `ConfigError` for files that cannot be used.
+    """
+    import ssl
+
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = (
+        ssl.TLSVersion.TLSv1_3
+        if str(config.tls_min_version).endswith("1.3")
+        else ssl.TLSVersion.TLSv1_2
+    )
+    made.set_ciphers(SUITES)
+    made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    made.hostname_checks_common_name = False
+    if not wanted or not config.tls_verify or config.tls_fingerprints:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    else:
+        made.verify_flags = (
+            ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+        )
+        _trust(made, config)
+    if config.use_tls_cert:
+        _present(made, config)
+    return made
+
+
+def _trust(made: SSLContext, config: Config) -> None:
+    import ssl
+
+    file = os.environ.get("SSL_CERT_FILE") or None
+    directory = os.environ.get("SSL_CERT_DIR") or None
+    if file is None and directory is None:
+        paths = ssl.get_default_verify_paths()
+        for place in ("/etc/ssl/certs", paths.openssl_capath):
+            if _is_hashed(place):
+                directory = place
+                break
+        else:
+            made.load_default_certs()
+    _load(made, file, directory, "")
+    if config.tls_ca_file:
+        _load(made, config.tls_ca_file, None, "TLS_CA_File=")
+    if config.tls_ca_dir:
+        if _is_hashed(config.tls_ca_dir):
+            _load(made, None, config.tls_ca_dir, "TLS_CA_Dir=")
+        else:
+            _load_each(made, config.tls_ca_dir)
+
+
+def _load(made: SSLContext, file: str | None, directory: str | None, key: str) -> None:
+    if file is None and directory is None:
+        return
+    try:
+        made.load_verify_locations(file, directory)
+    except OSError as error:
+        if not key:
+            return  # the environment is only a hint; without it, nothing is trusted
+        raise ConfigError(
+            f"{key}{file or directory} cannot be used: {_why(error)}",
+            "it must hold certificates in PEM form",
+        ) from error
+
+
+def _load_each(made: SSLContext, directory: str) -> None:
+    """Load a directory that nobody has run `openssl rehash` on."""
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError as error:
+        raise ConfigError(
+            f"TLS_CA_Dir={directory} cannot be read: {error.strerror}",
+            "name a directory of certificates",
+        ) from error
+    for name in names:
+        if name.endswith((".pem", ".crt", ".cer")):
+            _load(made, os.path.join(directory, name), None, "TLS_CA_Dir: ")
+
+
+def _is_hashed(directory: str) -> bool:
+    """Whether a directory has names as OpenSSL looks them up: 8 hex digits, dot, n."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return False
+    for name in names:
+        if name[8:9] == "." and name[9:].isdigit():
+            if not name[:8].strip("0123456789abcdef"):
+                return True
+    return False
+
+
+def _present(made: SSLContext, config: Config) -> None:
+    def no_password() -> str:
+        raise ValueError("the key is encrypted")
+
+    import ssl
+
+    try:
+        made.load_cert_chain(config.tls_cert, config.tls_key or None, no_password)
+    except (OSError, ValueError, ssl.SSLError) as error:
+        files = config.tls_cert
+        if config.tls_key:
+            files += f" with TLSKey={config.tls_key}"
+        raise ConfigError(
+            f"the client certificate TLSCert={files} cannot be used: {_why(error)}",
+            "it must be readable PEM, with its key unencrypted beside it or in TLSKey",
+        ) from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and not hasattr(error, "reason"):
+        return error.strerror
+    return reason(error)
+
+
+def reason(error: Exception) -> str:
+    """Return OpenSSL's own word for an error, as words."""
+    word = getattr(error, "reason", None)
+    if not word:
+        return escaped(str(error))[:120]
+    return str(word).lower().replace("_", " ")
+
+
+def start(
+    channel: Channel,
+    made: SSLContext,
+    config: Config,
+    hub: str,
+    host: str,
+    wanted: bool,
+    deadline: float,
+) -> Generator[Any, Any, Secured]:
+    """Set up TLS on a channel.
+
+    `host` is the mailhub's name in ASCII. Raises `SiteTrouble` with words for people.
+    """
+    import ssl
+
+    try:
+        # Octets, because text would go through the codec for IDNA.
+        name = host.partition("%")[0].rstrip(".").encode("ascii")
+        session = yield from channel.handshake(made, name, deadline)
+    except ssl.SSLCertVerificationError as error:
+        raise _distrust(error, hub, host) from error
+    except ssl.SSLError as error:
+        raise _handshake(error, hub, channel.first) from error
+    certificate = session.getpeercert(binary_form=True) or b""
+    pinned = wanted and bool(config.tls_fingerprints)
+    if pinned:
+        _check_pins(certificate, config, hub)
+    cipher = session.cipher()
+    return Secured(
+        session.version() or "TLS",
+        cipher[0] if cipher else "?",
+        pinned or made.verify_mode == ssl.CERT_REQUIRED,
+        end_point(certificate),
+    )
+
+
+def _check_pins(certificate: bytes, config: Config, hub: str) -> None:
+    from hashlib import sha256
+
+    prints = [sha256(certificate).hexdigest()]
+    key = public_key(certificate)
+    if key is not None:
+        prints.append(sha256(key).hexdigest())
+    wanted = [p.replace(":", "").lower() for p in config.tls_fingerprints]
+    if not any(p in wanted for p in prints):
+        raise SiteTrouble(
+            f"the certificate of {hub} is not the one that TLSFingerprint names "
+            f"(it has {prints[0]})",
+            "find out why it changed before you trust the new one",
+        )
+
+
+# The numbers of X509_V_ERR_* in OpenSSL's x509_vfy.h.
+DISTRUST = {
+    9: ("is not valid yet", "check the clock of this machine"),
+    10: ("has expired", "tell its administrator (and check the clock of this machine)"),
+    18: (
+        "is self-signed, so nobody vouches for it",
+        "name it with TLS_CA_File, or pin it with TLSFingerprint",
+    ),
+    19: (
+        "comes from a certification authority that is not trusted here",
+        "name the authority's certificate with TLS_CA_File",
+    ),
+    20: (
+        "has an issuer that is not trusted here, or came without its intermediate",
+        "name the issuer's certificate with TLS_CA_File, or have the mailhub send it",
+    ),
+    21: (
+        "has an issuer that is not trusted here, or came without its intermediate",
+        "name the issuer's certificate with TLS_CA_File, or have the mailhub send it",
+    ),
+    23: ("was revoked", "tell its administrator"),
+    24: ("was issued by what is no certification authority", "ask its administrator"),
+    26: ("is not made for servers", "ask its administrator"),
+    66: ("has a key that is too weak", "ask its administrator"),
+    67: ("has an issuer with a key that is too weak", "ask its administrator"),
+    68: ("has a signature that is too weak", "ask its administrator"),
+}
+
+
+def _distrust(error: Any, hub: str, host: str) -> SiteTrouble:
+    code = error.verify_code
+    shown = escaped(host)
+    if code in (62, 63, 64):
+        words = f"is not for {shown}"
+        step = "let Mailhub have the name that the certificate has"
+    elif code in DISTRUST:
+        words, step = DISTRUST[code]
+    else:
+        words = f"cannot be verified: {escaped(str(error.verify_message))}"
+        step = "ask its administrator"
+    if code == 9:
+        import time
+
+        step += time.strftime(", which says %Y-%m-%d")
+    return SiteTrouble(f"the certificate of {hub} {words}", step)
+
+
+def _handshake(error: Any, hub: str, first: bytes) -> SiteTrouble:
+    """Say why TLS could not be set up; `first` is what the mailhub sent first."""
+    why = reason(error)
+    if first[:1] in b"2345" and first[1:3].isdigit() and first[:1]:
+        return SiteTrouble(
+            f"{hub} speaks plain SMTP where TLS was to begin "
+            f"({escaped(first.split(bytes([13]))[0][:60])!r})",
+            "set UseSTARTTLS=Yes as well, or use port 465",
+        )
+    if first[:5] == b"HTTP/" or first[:4] == b"SSH-":
+        return SiteTrouble(
+            f"{hub} speaks {first[:4].decode().strip('-/')}, not TLS",
+            "check host and port of Mailhub",
+        )
+    if "protocol version" in why or "unsupported protocol" in why:
+        return SiteTrouble(
+            f"{hub} does not speak a version of TLS that can be accepted ({why})",
+            "it needs TLS 1.2 or later (see TLSMinVersion)",
+        )
+    if "alert handshake failure" in why or "insufficient security" in why:
+        return SiteTrouble(
+            f"{hub} shares no cipher suite with us ({why})",
+            "it needs TLS 1.2 or later with forward secrecy",
+        )
+    if "certificate required" in why or "alert bad certificate" in why:
+        return SiteTrouble(
+            f"{hub} wants a client certificate ({why})", "set UseTLSCert and TLSCert"
+        )
+    if "eof" in why:
+        return NetworkTrouble(
+            f"{hub} closed the connection while setting up TLS",
+            "check that this port speaks TLS, or try again later",
+        )
+    return SiteTrouble(
+        f"TLS with {hub} failed: {why}", "check that this port speaks TLS"
+    )
+
+
+# -- what Python's ssl does not tell about a certificate
+
+
+def _item(der: bytes, at: int) -> tuple[int, int, int]:
+    """Return tag, start and end of the content of the DER element at `at`."""
+    tag, size = der[at], der[at + 1]
+    at += 2
+    if size & 0x80:
+        count = size & 0x7F
+        if not 1 <= count <= 4:
+            raise ValueError("not DER")
+        size = int.from_bytes(der[at : at + count], "big")
+        at += count
+    if at + size > len(der):
+        raise ValueError("not DER")
+    return tag, at, at + size
+
+
+def public_key(certificate: bytes) -> bytes | None:
+    """Return the SubjectPublicKeyInfo of a certificate (RFC 5280 §4.1), in DER."""
+    try:
+        _, at, _ = _item(certificate, 0)
+        _, at, _ = _item(certificate, at)
+        tag, _, end = _item(certificate, at)
+        if tag == 0xA0:  # the version
+            at = end
+        for _ in range(5):  # serial number, signature, issuer, validity, subject
+            _, _, at = _item(certificate, at)
+        _, _, end = _item(certificate, at)
+        return certificate[at:end]
+    except (IndexError, ValueError):
+        return None
+
+
+# The last octets of signature algorithm identifiers, and their hashes.
+_RSA = bytes.fromhex("2a864886f70d0101")
+_ECDSA = bytes.fromhex("2a8648ce3d04")
+HASHES = {
+    _RSA + b"\4": "sha256",  # MD5 counts as SHA-256 (RFC 5929 §4.1)
+    _RSA + b"\5": "sha256",  # SHA-1 too
+    _RSA + b"\x0b": "sha256",
+    _RSA + b"\x0c": "sha384",
+    _RSA + b"\x0d": "sha512",
+    _RSA + b"\x0e": "sha224",
+    _ECDSA + b"\1": "sha256",  # SHA-1
+    _ECDSA + b"\3\1": "sha224",
+    _ECDSA + b"\3\2": "sha256",
+    _ECDSA + b"\3\3": "sha384",
+    _ECDSA + b"\3\4": "sha512",
+}
+_PSS = _RSA + b"\x0a"
+_SHA2 = bytes.fromhex("6086480165030402")
+
+
+def end_point(certificate: bytes) -> bytes | None:
+    """Return the tls-server-end-point channel binding (RFC 5929 §4).
+
+    It is the certificate's hash, with the hash function of its signature. None when
+    that is not defined, as for Ed25519.
+    """
+    try:
+        _, at, _ = _item(certificate, 0)
+        _, _, at = _item(certificate, at)  # past tbsCertificate
+        _, at, end = _item(certificate, at)  # signatureAlgorithm
+        _, start, stop = _item(certificate, at)
+        algorithm = certificate[start:stop]
+        name = HASHES.get(algorithm)
+        if algorithm == _PSS:
+            name = _pss_hash(certificate[stop:end])
+    except (IndexError, ValueError):
+        return None
+    if name is None:
+        return None
+    from hashlib import new
+
+    return new(name, certificate).digest()
+
+
+def _pss_hash(parameters: bytes) -> str | None:
+    """Find the hash in RSASSA-PSS-params (RFC 4055 §3.1); SHA-1 is the default."""
+    _, at, end = _item(parameters, 0)
+    if at == end:
+        return "sha256"
+    tag, at, _ = _item(parameters, at)
+    if tag != 0xA0:
+        return "sha256"
+    _, at, _ = _item(parameters, at)
+    _, start, stop = _item(parameters, at)
+    names = {1: "sha256", 2: "sha384", 3: "sha512", 4: "sha224"}
+    found = parameters[start:stop]
+    if found[:-1] != _SHA2:
+        return None
+    return names.get(found[-1])

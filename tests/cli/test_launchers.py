@@ -1,0 +1,199 @@
+"""The commands in bin/: from a checkout, from anywhere, through links, as they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssmtp import __version__
+
+ROOT = Path(__file__).parents[2]
+BIN = ROOT / "bin"
+NAMES = ("ssmtp", "sendmail", "mailq", "newaliases", "ssmtpctl")
+
+
+def call(*words: str | Path, **more) -> subprocess.CompletedProcess[str]:
+    more.setdefault("env", {})
+    return subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=20,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commands_run_without_installation(name):
+    """With an empty environment, from another directory, by an absolute path."""
+    run = call(BIN / name, "--version", cwd="/")
+
+    assert (0, "") == (run.returncode, run.stderr)
+    assert __version__ in run.stdout
+
+
+def test_the_commands_run_by_a_relative_path():
+    """As `bin/sendmail`, `./sendmail` and by way of PATH."""
+    for word, where in (("bin/sendmail", ROOT), ("./sendmail", BIN)):
+        assert 0 == call(word, "--version", cwd=where).returncode
+    run = call("/bin/sh", "-c", "sendmail --version", env={"PATH": f"{BIN}:/bin"})
+    assert 0 == run.returncode
+
+
+@pytest.fixture
+def links(tmp_path):
+    """Absolute, relative and chained links, and one to the directory."""
+    odd = tmp_path / "odd näme\n"
+    (odd / "deep").mkdir(parents=True)
+    (odd / "bin").symlink_to(BIN)
+    (odd / "absolute").symlink_to(BIN / "ssmtp")
+    (odd / "relative").symlink_to(os.path.relpath(BIN / "sendmail", odd))
+    (odd / "deep" / "chained").symlink_to("../relative")
+    return [
+        odd / "absolute",
+        odd / "relative",
+        odd / "deep" / "chained",
+        odd / "deep" / ".." / "bin" / "sendmail",
+    ]
+
+
+def test_the_commands_run_through_links(links):
+    """Wherever a link stands and whatever it is called, the code is found."""
+    for link in links:
+        for cwd in ("/", link.parent):
+            run = call(link, "--version", cwd=cwd)
+
+            assert (0, "") == (run.returncode, run.stderr), link
+
+
+def test_the_name_of_a_link_decides_what_the_command_is(tmp_path):
+    """A link called mailq lists, one called newaliases does nothing, whatever it
+    leads to."""
+    env = {"XDG_STATE_HOME": str(tmp_path)}
+    for name in ("mailq", "newaliases", "sendmail"):
+        (tmp_path / name).symlink_to(BIN / "ssmtp")
+    listing = call(tmp_path / "mailq", env=env)
+    nothing = call(tmp_path / "newaliases", env=env)
+    complaint = call(tmp_path / "sendmail", "-bz", env=env)
+
+    assert 0 == listing.returncode
+    assert listing.stdout
+    assert (0, "", "") == (nothing.returncode, nothing.stdout, nothing.stderr)
+    assert 64 == complaint.returncode
+    assert complaint.stderr.startswith("sendmail: ")
+
+
+def test_nothing_in_environment_or_directory_is_imported(tmp_path):
+    """PYTHONPATH, PYTHONSTARTUP and modules in the current directory do nothing."""
+    for name in ("ssmtp", "os", "posix", "sitecustomize", "usercustomize"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(99)")
+    env = {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONSTARTUP": str(tmp_path / "ssmtp.py"),
+        "PYTHONHOME": str(tmp_path),
+        "PYTHONINSPECT": "1",
+        "HOME": str(tmp_path),
+    }
+    for name in NAMES:
+        run = call(BIN / name, "--version", cwd=tmp_path, env=env)
+
+        assert (0, "") == (run.returncode, run.stderr)
+
+
+def test_only_the_code_of_the_checkout_is_added_to_the_path(tmp_path):
+    """The directory that the launcher adds is src, found from its real place."""
+    fake = tmp_path / "src" / "ssmtp"
+    fake.mkdir(parents=True)
+    (fake / "__init__.py").write_text("")
+    (fake / "sendmail.py").write_text(
+        "import sys\ndef main():\n    print(sys.path[0]); print(len(sys.path))\n"
+    )
+    (tmp_path / "bin").mkdir()
+    shutil.copy(BIN / "ssmtp", tmp_path / "bin" / "ssmtp")
+    (tmp_path / "link").symlink_to("bin/ssmtp")
+    first, count = call(tmp_path / "link").stdout.splitlines()
+    python = call("/usr/bin/python3", "-ISc", "import sys; print(len(sys.path))")
+
+    assert os.path.samefile(first, tmp_path / "src")
+    # A script has no entry of its own under -I, nor has -c.
+    assert int(python.stdout) + 1 == int(count)
+
+
+@pytest.mark.parametrize("name", ["ssmtp", "ssmtpctl"])
+def test_an_old_interpreter_is_refused_in_one_line(name):
+    """Python 3.10 gets a sentence and exit 78, not a traceback."""
+    script = (
+        "import sys; sys.version_info = (3, 10, 0);"
+        "exec(compile(open(sys.argv[1]).read(), sys.argv[1], 'exec'))"
+    )
+    run = call(sys.executable, "-ISc", script, BIN / name)
+
+    assert 78 == run.returncode
+    assert f"{name}: needs Python 3.11 or later as /usr/bin/python3\n" == run.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commands_are_executable_and_isolated(name):
+    """The first line starts an isolated interpreter without site-packages."""
+    assert os.access(BIN / name, os.X_OK)
+    assert "#!/usr/bin/python3 -IS" == (BIN / name).read_text().splitlines()[0]
+
+
+def test_ssmtpctl_without_a_command_says_what_there_is():
+    """Help on standard error, and exit 64."""
+    run = call(BIN / "ssmtpctl")
+
+    assert (64, "") == (run.returncode, run.stdout)
+    assert run.stderr.startswith("Examples:\n")
+
+
+def test_ssmtpctl_refuses_what_it_does_not_know():
+    """One line with a next step, and exit 64."""
+    for words in (("nonsense",), ("queue", "nonsense"), ("queue", "show")):
+        run = call(BIN / "ssmtpctl", *words)
+
+        assert (64, "") == (run.returncode, run.stdout)
+        assert 1 == run.stderr.count("\n")
+        assert "--help" in run.stderr
+
+
+def test_ssmtpctl_says_what_it_runs_on():
+    """`version` names the interpreter, the TLS library and the optional ones."""
+    run = call(BIN / "ssmtpctl", "version")
+
+    assert 0 == run.returncode
+    assert ["ssmtp", "python", "tls", "system", "code", "extras"] == [
+        line.split()[0] for line in run.stdout.splitlines()
+    ]
+
+
+def test_output_that_nobody_reads_is_no_failure():
+    """`ssmtpctl --help | head -1` ends quietly."""
+    run = call("/bin/sh", "-c", f"'{BIN}/ssmtpctl' version | true")
+
+    assert "" == run.stderr
+
+
+def test_optional_libraries_are_found_late(tmp_path):
+    """Without site-packages on the path at the start, an extra is still found."""
+    (tmp_path / "odd_extra.py").write_text("answer = 42\n")
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "src")!r})
+before = len(sys.path)
+import site
+site.getsitepackages = lambda: [{str(tmp_path)!r}]
+from ssmtp import extras
+assert len(sys.path) == before
+print(extras.optional("odd_extra").answer, sys.path[-1], extras.optional("nothing"))
+print(len(sys.path) - before)
+"""
+    run = call("/usr/bin/python3", "-ISc", script)
+
+    assert f"42 {tmp_path} None\n1\n" == run.stdout

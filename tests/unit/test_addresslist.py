@@ -1,0 +1,306 @@
+"""Reading addresses as people and programs write them."""
+
+from __future__ import annotations
+
+import email.utils
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssmtp.addresslist import parse_argument, parse_list, parse_one, unquote
+from ssmtp.errors import InputRefused
+from tests.unit import strategies as mine
+
+
+def read(text: str) -> list[tuple[str, str | None]]:
+    return [(box.local, box.domain) for box in parse_list(text, "To")]
+
+
+def full(text: str) -> list[tuple[str, str, str | None]]:
+    return [(box.name, box.local, box.domain) for box in parse_list(text, "To")]
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("", []),
+        (" \n ", []),
+        (",, ,", []),
+        ("a@x.example", [("a", "x.example")]),
+        ("root", [("root", None)]),
+        ("a@x.example, b@y.example", [("a", "x.example"), ("b", "y.example")]),
+        ("a@x.example,b@y.example,", [("a", "x.example"), ("b", "y.example")]),
+        ("a@x; b@y", [("a", "x"), ("b", "y")]),
+        ("a@x.example,\n b@y.example", [("a", "x.example"), ("b", "y.example")]),
+        ("<a@x>", [("a", "x")]),
+        ("<root>", [("root", None)]),
+        ("Name <a@x>", [("a", "x")]),
+        ("a@x (one, two), b@y", [("a", "x"), ("b", "y")]),
+        ("(a (nested) comment) a@x", [("a", "x")]),
+        ("a@x (an open one, b@y", [("a", "x")]),
+        (r"(a \) in it) a@x", [("a", "x")]),
+        ('"Doe, John" <j@x>, jane@x', [("j", "x"), ("jane", "x")]),
+        (r'"a \" <no@x>" <a@x>', [("a", "x")]),
+        ("Team: a@x, b@x;", [("a", "x"), ("b", "x")]),
+        ("Team: a@x, b@x;, c@y", [("a", "x"), ("b", "x"), ("c", "y")]),
+        ("undisclosed-recipients:;", []),
+        ("undisclosed-recipients: ;", []),
+        ("Team: <a@x>", [("a", "x")]),
+        ("<@relay.example:a@x>", [("a", "x")]),
+        ("<@one.example,@two.example:a@x>", [("a", "x")]),
+        ("<>, a@x", [("a", "x")]),
+        ("< >", []),
+        ('"a b"@x', [("a b", "x")]),
+        (r'"a\"\\b"@x', [(r'a"\b', "x")]),
+        ('"a\n b"@x', [("a b", "x")]),
+        ('"a".b@x', [("a.b", "x")]),
+        ("a . b @ x . example", [("a.b", "x.example")]),
+        ("a@x.example.", [("a", "x.example")]),
+        ("<a@x.example.>", [("a", "x.example")]),
+        ("a(c)@(c)x(c).example", [("a", "x.example")]),
+        ("a@[192.0.2.1]", [("a", "[192.0.2.1]")]),
+        ("<a@[IPv6:2001:db8::1]>, b@y", [("a", "[IPv6:2001:db8::1]"), ("b", "y")]),
+        ("X <a@x.example", [("a", "x.example")]),
+        ("X <a@x, Y <b@y>", [("a", "x"), ("b", "y")]),
+        ("A <a@x> B <b@y>", [("a", "x"), ("b", "y")]),
+        ("A <a@x> (c) b@z <b@y>", [("a", "x"), ("b", "y")]),
+        ("evil@example.com <a@x>", [("a", "x")]),
+        ('"evil@example.com" <a@x>', [("a", "x")]),
+        ("[Bot] :-) <a@x>", [("a", "x")]),
+        (r"DOM\user <a@x>", [("a", "x")]),
+        ("jürgen@bücher.example", [("jürgen", "bücher.example")]),
+        ("a..b@x", [("a..b", "x")]),
+        ("-oQ@x", [("-oQ", "x")]),
+    ],
+)
+def test_what_lists_mean(text, meaning):
+    """Lists are read as RFC 5322 section 3.4 has it, and as programs write them."""
+    assert meaning == read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a b@x",
+        "John Doe",
+        '"oops a@x, b@x',
+        "x@y.example>\n RCPT TO:<evil@x>\n (c)",
+        "a@x> SIZE=1",
+        "a@x> NOTIFY=SUCCESS",
+        "<a@x> NOTIFY=SUCCESS",
+        "<a@x> b@y",
+        "a@",
+        "@x",
+        "@",
+        "a@b@c",
+        "a@x oops)",
+        "a@x)",
+        "a@x:b@y",
+        "<a@x>:",
+        "a@x y",
+        "a@[192.0.2.1] y",
+        "a@[192.0.2.1",
+        'a@"x"',
+        '"a"b@x',
+        "<@relay.example>",
+        "<@relay.example",
+        "<a b@x>",
+        "<a@x<b@y>",
+        "a\\b@x",
+        "a@x]",
+        "<a:b@x>",
+        '""',
+        '""@x',
+        '<"">',
+    ],
+)
+def test_no_clear_meaning(text):
+    """What has no one meaning is refused with the place named: nothing is guessed."""
+    with pytest.raises(InputRefused) as caught:
+        parse_list(text, "Cc")
+
+    assert 65 == caught.value.exit_code
+    assert caught.value.what.startswith("Cc: ")
+    assert caught.value.sentence().isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("root (Cron Daemon)", ("Cron Daemon", "root", None)),
+        ("mdadm monitoring <root>", ("mdadm monitoring", "root", None)),
+        ('"Doe, J." <j@x>', ("Doe, J.", "j", "x")),
+        ("=?UTF-8?Q?Doe=2C_J=C3=B6rg?= <j@x>", ("Doe, Jörg", "j", "x")),
+        ("=?utf-8?b?SsO2?= =?utf-8?b?cmc=?= <j@x>", ("Jörg", "j", "x")),
+        ("A\n B <j@x>", ("A B", "j", "x")),
+        ('"" <j@x>', ("", "j", "x")),
+        ("<j@x> (Jay)", ("Jay", "j", "x")),
+        ("A.B. C <j@x>", ("A.B. C", "j", "x")),
+        (r"j@x (a \(b\))", ("a (b)", "j", "x")),
+    ],
+)
+def test_names(text, meaning):
+    """The display name is what stands before the angle, else the comment."""
+    assert [meaning] == full(text)
+
+
+@given(st.lists(mine.written_mailboxes(), max_size=6), st.sampled_from(",;"))
+def test_all_ways_to_write(written, separator):
+    """However mailboxes are written and separated, they are found, in their order."""
+    text = separator.join(w for w, _ in written)
+
+    assert [meaning for _, meaning in written] == full(text)
+
+
+@given(st.lists(st.tuples(mine.names, mine.ascii_mailboxes), min_size=1, max_size=5))
+def test_like_the_standard_library(entries):
+    """What Python's email package writes, we read."""
+    pairs = [(name, f"{local}@{domain}") for name, (local, domain) in entries]
+    text = ", ".join(email.utils.formataddr(p, "utf-8") for p in pairs)
+
+    assert pairs == [(n, f"{a}@{d}") for n, a, d in full(text)]
+
+
+@given(st.lists(mine.written_mailboxes(), max_size=5))
+def test_spans(written):
+    """The span of each mailbox is exactly its addr-spec."""
+    text = ", ".join(w for w, _ in written)
+    boxes = parse_list(text, "To")
+
+    for box in boxes:
+        (again,) = parse_list(text[box.start : box.end], "To")
+        assert (box.local, box.domain) == (again.local, again.domain)
+        assert (0, box.end - box.start) == (again.start, again.end)
+
+
+def test_what_was_left_open():
+    """An angle that was never closed is told, and where the closing one belongs."""
+    text = "X <a@x.example, Y <b@y>, Z <c@z"
+    boxes = parse_list(text, "To")
+
+    assert [">", "", ">"] == [box.closing for box in boxes]
+    assert "X <a@x.example" == text[: boxes[0].end]
+
+
+@given(st.text(st.sampled_from('ab@.,;:<>()[]"\\ \n\r\t\0é=?'), max_size=40))
+def test_never_a_crash(text):
+    """Any text is read or refused, and what is read has a local part."""
+    try:
+        boxes = parse_list(text, "To")
+    except InputRefused:
+        return
+
+    assert all(box.local for box in boxes)
+    assert all(0 <= b.start <= b.end <= len(text) for b in boxes)
+    assert all(a.end <= b.start for a, b in pairwise(boxes))
+
+
+@given(st.text(st.sampled_from('ab@.,;:<>()" \n'), max_size=30))
+def test_phrases(text):
+    """Reading names without addresses finds at least what is found without them."""
+    try:
+        strict = parse_list(text, "To")
+    except InputRefused:
+        return
+    found = parse_list(text, "To", phrases=True)
+
+    assert [(b.local, b.domain) for b in strict] == [
+        (b.local, b.domain) for b in found if b.local or b.domain
+    ]
+
+
+def test_a_name_alone():
+    """A name without an address is found where it is asked for."""
+    (box,) = parse_list("Cron Daemon", "From", phrases=True)
+    (comment,) = parse_list("(nobody)", "From", phrases=True)
+
+    assert ("Cron Daemon", "", None) == (box.name, box.local, box.domain)
+    assert ("nobody", "", None) == (comment.name, comment.local, comment.domain)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("a@x,b@x, c@x", 3),
+        ('"Doe, John" <a@x>', 1),
+        (" a@x ", 1),
+        ("a@x\n", 1),
+        ("", 0),
+        (" ", 0),
+        ("<>", 0),
+    ],
+)
+def test_arguments(text, count):
+    """A recipient argument holds addresses with commas between them; quotes count."""
+    assert count == len(parse_argument(text))
+
+
+@pytest.mark.parametrize("code", [0, 1, 9, 10, 13, 27, 31, 127, 0x85, 0x2028, 0xDC80])
+def test_control_characters_in_arguments(code):
+    """No control character passes through an argument, wherever it stands."""
+    for text in (
+        f"a{chr(code)}b@x",
+        f"a@x>{chr(code)}RCPT TO:<evil@y",
+        f'"{chr(code)}"@x',
+    ):
+        with pytest.raises(InputRefused):
+            parse_argument(text)
+        with pytest.raises(InputRefused):
+            parse_one(text, "-f")
+
+
+def test_one():
+    """One mailbox is wanted where one is meant; none is None."""
+    assert parse_one("", "-f") is None
+    assert parse_one(" <> ", "-f") is None
+    box = parse_one("Some One <a@x>", "-f")
+    assert box is not None
+    assert ("a", "x") == (box.local, box.domain)
+    with pytest.raises(InputRefused, match="more than one"):
+        parse_one("a@x, b@x", "-f")
+
+
+@given(st.text(max_size=20))
+def test_unquote(text):
+    """Unquoting undoes quoting, but for line ends, which were folds."""
+    expected = text.replace("\r", "").replace("\n", "")
+
+    assert expected == unquote(mine.quoted(expected))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["(", ")", '"', '"a', "<", ">", "@", "[", "[:", "a ", "a:", "<@", "\\", "(\\", ",",
+     "<a> b ", "=?", "a@b,", "A <a@b>,", "a(", "()", "[a", "a@[b],"],
+)  # fmt: skip
+def test_linear(piece):
+    """Twice the text takes about twice the steps, whatever the text repeats."""
+    counts = []
+    for size in (2000, 4000):
+        counts.append(_steps(piece * size))
+
+    assert counts[1] < 2.5 * counts[0] + 1000
+
+
+def _steps(text: str) -> int:
+    """Count the lines of our code that a list takes to read."""
+    import sys
+
+    steps = 0
+
+    def trace(frame, event, _arg):
+        nonlocal steps
+        steps += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        parse_list(text, "To")
+    except InputRefused:
+        pass
+    finally:
+        sys.settrace(before)
+    return steps

@@ -1,0 +1,87 @@
+"""Encoded words (RFC 2047)."""
+
+from __future__ import annotations
+
+import email.header
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssmtp.encodedword import decode, encode
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=120)
+
+
+@given(texts)
+def test_there_and_back(text):
+    """Every text survives, and no word is longer than the RFC allows."""
+    words = encode(text)
+
+    assert text == decode(" ".join(words))
+    assert text == decode("\n ".join(words))
+    assert all(len(word) <= 75 and word.isascii() for word in words)
+    assert not any(c.isspace() or c in '()<>@,;:"[]' for w in words for c in w)
+
+
+@given(texts.filter(lambda t: t.strip()))
+def test_like_the_standard_library(text):
+    """Python's own decoder reads what we write."""
+    parts = email.header.decode_header(" ".join(encode(text)))
+
+    assert text == str(email.header.make_header(parts))
+
+
+@given(st.binary(min_size=1, max_size=60))
+def test_no_octet_is_lost(data):
+    """Octets that are no UTF-8 are carried in a charset of single octets."""
+    text = data.decode("utf-8", "surrogateescape")
+    parts = email.header.decode_header(" ".join(encode(text)))
+
+    assert data == b"".join(p if isinstance(p, bytes) else p.encode() for p, _ in parts)
+
+
+def test_charsets():
+    """The charset is UTF-8, or one with a letter for every octet that came."""
+    assert ["=?utf-8?q?J=C3=BCrgen?="] == encode("Jürgen")
+    assert ["=?iso-8859-1?q?J=FCrgen?="] == encode("J\udcfcrgen")
+    assert ["=?windows-1252?q?price_=80?="] == encode("price \udc80")
+
+
+def test_characters_stay_whole():
+    """No word ends within a character."""
+    for word in encode("日本語" * 40):
+        assert "\ufffd" not in decode(word)
+
+
+@pytest.mark.parametrize(
+    ("text", "decoded"),
+    [
+        ("plain", "plain"),
+        ("=?utf-8?q?a_b?= c", "a b c"),
+        ("=?UTF-8?Q?a?=  =?utf-8?B?Yg==?=", "ab"),
+        ("=?utf-8?q?a?= x =?utf-8?q?b?=", "a x b"),
+        ("=?utf-8*de?q?a?=", "a"),
+        ("=?utf-8?b?Yg?=", "b"),
+        ("=?iso-8859-1?q?=E9?=", "é"),
+        ("=?utf-8?q?=E9?=", "\ufffd"),
+        ("=?nocharset?q?a?=", "=?nocharset?q?a?="),
+        ("=?utf-8?x?a?=", "=?utf-8?x?a?="),
+        ("=?utf-8?q?a b?=", "=?utf-8?q?a b?="),
+        ("=?utf-8?q?a", "=?utf-8?q?a"),
+        ("=?utf-8?q?a?b?=", "=?utf-8?q?a?b?="),
+        ("=?utf-8?b?a?=", "=?utf-8?b?a?="),
+        ("=?", "=?"),
+        ("=?=?utf-8?q?a?=", "=?a"),
+        ("=?utf-8?q??=", ""),
+    ],
+)
+def test_decoding(text, decoded):
+    """What is well formed is decoded, and the rest stays as it is."""
+    assert decoded == decode(text)
+
+
+@given(st.text(st.sampled_from("=?utf-8qb_ \nA"), max_size=40))
+def test_never_a_crash(text):
+    """Any text can be decoded."""
+    assert isinstance(decode(text), str)
