@@ -58,7 +58,7 @@ class Hub:
     """A listening mailhub; `replies` overrides the answer to a verb.
 
     `replies` maps a verb (GREETING, EHLO, MAIL, RCPT, DATA, DOT, QUIT, AUTH…) to the
-    raw text to send; "close" drops the connection. `RCPT#2` is the second RCPT.
+    raw text to send; "close" drops the connection, "hang" never answers. `RCPT#2` is the second RCPT.
     """
 
     tls: str = "none"  # none | starttls | implicit
@@ -153,6 +153,9 @@ class _Session:
         text = self.hub.replies.get(numbered, self.hub.replies.get(verb, default))
         if text == "close":
             raise EOFError
+        if text == "hang":
+            while True:  # until the client has gone
+                self.fill()
         self.say(text)
         return text[:1] in "23"
 

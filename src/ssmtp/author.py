@@ -93,7 +93,7 @@ def mailbox(name: str, who: Address) -> str:
 
 def _made(box: Mailbox, names: LocalNames, where: str) -> Address:
     if box.domain is None:
-        return names.author(box.local)
+        return names.author(box.local, where)
     return address.make(box.local, box.domain, where)
 
 
@@ -139,7 +139,10 @@ def _repaired(f: Field, author: Author) -> list[Field]:
         not config.from_line_override and all(author.is_local(b) for b in boxes)
     ):
         return [author.made(name)]
-    return [completed(f, author.names, author.notes)]
+    done = completed(f, author.names, author.notes)
+    if done is f and any(b.domain is None for b in boxes):
+        return [author.made(name), original]
+    return [done]
 
 
 def completed(f: Field, names: LocalNames, notes: list[str]) -> Field:
@@ -171,8 +174,8 @@ def _completion(f: Field, box: Mailbox, names: LocalNames) -> str:
     if box.domain is not None:
         return ""
     if f.key in _AUTHORS:
-        return str(names.author(box.local))
-    found = names.recipient(box.local)
+        return str(names.author(box.local, f.name))
+    found = names.recipient(box.local, f.name)
     # One name may be an alias of several people, and stand within angles.
     before = f.body[: box.start].rstrip(" \t\n")
     return (">, <" if before.endswith("<") else ", ").join(map(str, found))

@@ -27,6 +27,7 @@ from ssmtp.errors import (
     InputRefused,
     Interrupted,
 )
+from ssmtp.signals import Signals
 from ssmtp.smtp.events import (
     Abandoned,
     Begin,
@@ -70,7 +71,7 @@ LATER = (451, "4.3.0")
 
 def serve(request: Request) -> int:
     """Hold the session that `sendmail -bs` was called for; return the exit code."""
-    signals = _Signals()
+    signals = Signals()
 
     def submit(
         reverse_path: str, recipients: list[str], parameters: Parameters, taken: Intake
@@ -303,55 +304,6 @@ def from_xtext(text: str) -> str:
     """Decode xtext (RFC 3461 §4)."""
     first, *escaped = text.split("+")
     return first + "".join(chr(int(part[:2], 16)) + part[2:] for part in escaped)
-
-
-class _Signals:
-    """SIGTERM, SIGHUP and SIGINT while a message is in our hands.
-
-    The first one ends its submission in order, and it is kept. Once its fate is clear
-    they wait until its sender has heard of it. Between messages they do what they
-    always did.
-    """
-
-    __slots__ = ("_before", "_waiting")
-
-    def __init__(self) -> None:
-        self._before: dict[int, object] = {}
-        self._waiting: list[int] = []
-
-    def catch(self) -> None:
-        import signal
-
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            before = signal.getsignal(number)
-            # nohup and the like ignore a signal on purpose.
-            if before != signal.SIG_IGN:
-                self._before[number] = before
-                signal.signal(number, self._interrupt)
-
-    def hold(self) -> None:
-        import signal
-
-        for number in self._before:
-            signal.signal(number, self._note)
-
-    def release(self) -> None:
-        import signal
-
-        for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]
-        self._before.clear()
-        for number in self._waiting:
-            os.kill(os.getpid(), number)
-        self._waiting.clear()
-
-    def _interrupt(self, number: int, frame: object) -> None:
-        self.hold()
-        self._waiting.append(number)
-        raise Interrupted("interrupted before the mailhub had the message")
-
-    def _note(self, number: int, frame: object) -> None:
-        self._waiting.append(number)
 
 
 def _read(fd: int) -> bytes:

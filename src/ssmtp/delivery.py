@@ -284,7 +284,9 @@ class _Run:
             acc.identity.mailhubs,
             accounts.ehlo_name(acc.config),
             self.request.options.family,
-            credentials.from_config(acc.config, self.request.options),
+            credentials.from_config(
+                acc.config, self.request.options, acc.identity.mailhubs
+            ),
             self.trace,
         )
         # From here on the message is the mailhub's: a late signal changes nothing.

@@ -119,7 +119,7 @@ def recipients(
             found[address.make(box.local, box.domain, where)] = None
         elif box.local not in bare:
             bare.add(box.local)
-            found.update(dict.fromkeys(names.recipient(box.local)))
+            found.update(dict.fromkeys(names.recipient(box.local, where)))
     if not found:
         if options.read_recipients:
             raise UsageError(
@@ -135,5 +135,5 @@ def recipients(
 
 def _address(box: Mailbox, names: LocalNames, where: str) -> Address:
     if box.domain is None:
-        return names.author(box.local)
+        return names.author(box.local, where)
     return address.make(box.local, box.domain, where)

@@ -1,4 +1,4 @@
-"""Every way to fail: whose fault, how far it reaches, when to try again, which exit code.
+"""Every way to fail: whose fault, how far it reaches, when again, which exit code.
 
 Anything that keeps a message from being submitted ends as a `Failure`. It carries
 what a person needs (what happened, what to do next) and what a program needs (scope,
@@ -51,8 +51,9 @@ class Failure(Exception):
 
     `what` is the beginning of a sentence for a person, without a full stop;
     `next_step` is what that person can do about it. `reply` is the mailhub's own
-    answer where there was one. `kept` and `kept_id` are set once the message lies in
-    the failed store.
+    answer where there was one, `phase` the step of the session (smtp.phases), and
+    `recipient` the one it was about. `kept` and `kept_id` are set once the message lies
+    in the failed store.
     """
 
     exit_code = EX_TEMPFAIL
@@ -67,6 +68,8 @@ class Failure(Exception):
         self.what = what
         self.next_step = next_step
         self.reply = reply
+        self.phase = ""
+        self.recipient = ""
         self.kept: str | None = None
         self.kept_id: str | None = None
 
@@ -154,7 +157,7 @@ class SystemTrouble(SiteTrouble):
     culprit = "system"
 
 
-class Interrupted(SiteTrouble):
+class Interrupted(Failure):
     """A signal ended the run before the mailhub had the message."""
 
     scope = "message"

@@ -11,7 +11,7 @@ parameters of a MIME field, and nowhere in a field that only programs read.
 
 from __future__ import annotations
 
-from ssmtp import address, addresslist, encodedword
+from ssmtp import address, addresslist
 from ssmtp.errors import InputRefused
 from ssmtp.header import ADDRESS_FIELDS, LINE_MAX, Field
 
@@ -39,6 +39,8 @@ _MACHINE_FIELDS = frozenset(
         "arc-authentication-results",
     }
 )
+# Fields whose lines nothing but a blank can cut.
+_EXACT_FIELDS = (_MACHINE_FIELDS | ADDRESS_FIELDS) - {"x-original-from"}
 
 
 def phrase(name: str) -> str:
@@ -52,8 +54,9 @@ def phrase(name: str) -> str:
             c if c.isprintable() or "\ud800" <= c <= "\udfff" else " " for c in name
         ).split()
     )
-    if not name.isascii() or "=?" in name:
-        return " ".join(encodedword.encode(name))
+    # A name that is too long for a line can be folded between encoded words only.
+    if not name.isascii() or "=?" in name or len(name) > LINE_MAX // 4:
+        return " ".join(_encode(name))
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -100,12 +103,24 @@ def fit(f: Field) -> Field:
     )
     if max(len(line.encode()) for line in folded.split("\n")) + head <= LINE_MAX:
         return f.replaced(folded)
-    if f.key in ADDRESS_FIELDS or f.key in _MACHINE_FIELDS or f.key[:8] == "content-":
+    if f.key in _EXACT_FIELDS or f.key[:8] == "content-":
         raise InputRefused(
             f"the {f.name} field has a line over {LINE_MAX} octets without a blank",
             "put blanks where it may be folded",
         )
     return f.replaced(_encoded_text(f, _is_foreign))
+
+
+def _encode(text: str) -> list[str]:
+    from ssmtp import encodedword  # most messages need none
+
+    return encodedword.encode(text)
+
+
+def _decode(text: str) -> str:
+    from ssmtp import encodedword
+
+    return encodedword.decode(text)
 
 
 def _is_foreign(text: str) -> bool:
@@ -152,7 +167,7 @@ def _end_run(run: list[str], pieces: list[str]) -> None:
         run.pop()
         trailing += 1
     if run:
-        pieces += encodedword.encode(" ".join(run))
+        pieces += _encode(" ".join(run))
         run.clear()
     pieces += [""] * trailing
 
@@ -192,7 +207,7 @@ def _encoded_addresses(f: Field, wanted: Wanted) -> str:
             if wanted(text[s:e]):
                 inner = text[s + 1 : e - 1 if text[e - 1] == ")" else e]
                 inner = addresslist.unquote(f'"{inner}"')
-                edits.append((s, e, f"({' '.join(encodedword.encode(inner))})"))
+                edits.append((s, e, f"({' '.join(_encode(inner))})"))
         elif kind in "aqlx@":
             words.append(token)
         else:
@@ -230,8 +245,8 @@ def _edit_phrase(
     )
     # Words that are encoded already must not be encoded once more.
     if not _is_unsound(name):
-        name = encodedword.decode(name)
-    new = "\n ".join(encodedword.encode(name))
+        name = _decode(name)
+    new = "\n ".join(_encode(name))
     edits.append((words[0][1], words[-1][2], new))
 
 
@@ -335,19 +350,13 @@ def _fold_at_commas(text: str) -> str:
     except InputRefused:
         return text
     out = []
-    at = 0
-    last = 0  # the last comma that there may be a fold after
-    for kind, start, end in stream:
+    at = line = 0  # what was copied, and where the line begins
+    for kind, _, end in stream:
         if kind == ",":
-            if end - at > _LINE_GOOD and last > at:
-                out.append(text[at:last])
-                at = last
-            last = end if text[end : end + 1] not in (" ", "\t", "\n", "") else 0
-            if text.find("\n", max(start, at), end + 2) >= 0:
-                last = 0
-    if last > at and len(text) - at > _LINE_GOOD:
-        out.append(text[at:last])
-        at = last
+            line = max(line, text.rfind("\n", line, end))
+            if end - line > _LINE_GOOD and text[end : end + 1] not in ("", " ", "\t"):
+                out.append(text[at:end])
+                at = line = end
     out.append(text[at:])
     return "\n ".join(out)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SECTION_MAX = 1 << 20
 FIELDS_MAX = 1000
 LINE_MAX = 998
+NAME_MAX = 256
 
 # RFC 5322 section 2.2: printable ASCII without the colon.
 _NAME = bytes(b for b in range(33, 127) if b != 0x3A)
@@ -79,13 +80,14 @@ class Field:
 def is_field(line: bytes) -> bool:
     """Whether a line begins a header field.
 
-    A URL at the beginning of a text is taken for text: no field begins with `//`.
+    A URL at the beginning of a text is taken for text: no field begins with `//`. So
+    is a name without an end.
     """
     name, colon, rest = line.partition(b":")
     if not colon or rest.startswith(b"//"):
         return False
     name = name.rstrip(b" \t")
-    return bool(name) and not name.translate(None, _NAME)
+    return 0 < len(name) <= NAME_MAX and not name.translate(None, _NAME)
 
 
 def parse(section: bytes) -> list[Field]:
@@ -117,7 +119,9 @@ def field(line: str) -> Field | None:
     """Make a field of a line like `X-Name: value`; None if it is none."""
     name, colon, rest = line.partition(":")
     name = name.rstrip(" \t")
-    if not colon or not name or not _NAME_CHARS.issuperset(name):
+    if not colon or not 0 < len(name) <= NAME_MAX:
+        return None
+    if not _NAME_CHARS.issuperset(name):
         return None
     if any(c in rest for c in "\r\n\0"):
         return None

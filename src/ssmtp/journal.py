@@ -27,7 +27,6 @@ from ssmtp.errors import (
     Failure,
     InDoubt,
     MailhubRefused,
-    RecipientRefused,
     SiteTrouble,
     UnknownHost,
 )
@@ -100,7 +99,7 @@ def failed(
     facts["seconds"] = None if seconds is None else round(seconds, 3)
     facts["reason"] = failure.what
     facts["in_doubt"] = isinstance(failure, InDoubt) or None
-    begin = classic_words(failure, hub, envelope)
+    begin = classic_words(failure, hub)
     if begin != _shown(failure.what):
         begin = f"{begin}: {_shown(failure.what)}"
     names = ("exit", "uid", "username", "kept", "msgid", "from", "mailhub", "size")
@@ -112,20 +111,10 @@ def dialogue(line: str) -> str:
     return _syslog(_shown(line, LINE_MOST), bad=False)
 
 
-def classic_words(
-    failure: Failure, hub: str = "", envelope: Envelope | None = None
-) -> str:
-    """Return what classic sSMTP would have logged; our own words where it had none.
-
-    A failure may tell its phase and the recipient that it concerns.
-    """
+def classic_words(failure: Failure, hub: str = "") -> str:
+    """Return what classic sSMTP would have logged; our own words where it had none."""
     reply = _shown(str(failure.reply)) if failure.reply is not None else ""
-    phase = getattr(failure, "phase", "")
-    recipient = getattr(failure, "recipient", None)
-    if isinstance(failure, RecipientRefused) and not recipient and envelope is not None:
-        # Only with a single recipient is it clear which one was refused.
-        if len(envelope.recipients) == 1:
-            recipient = envelope.recipients[0]
+    phase, recipient = failure.phase, failure.recipient
     if recipient and reply:
         return f"RCPT TO:<{_shown(str(recipient))}> ({reply})"
     if isinstance(failure, AuthRefused) and reply:

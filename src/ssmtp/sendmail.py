@@ -85,7 +85,9 @@ def _reserve_descriptors() -> bool:
     return stdin_open
 
 
-def _request(options: Options, words: list[str]) -> Request:
+def _request(
+    options: Options, words: list[str], settle: Callable[[], None] = lambda: None
+) -> Request:
     from ssmtp import accounts, delivery
 
     watch = None
@@ -94,46 +96,22 @@ def _request(options: Options, words: list[str]) -> Request:
 
         watch = trace.Trace(lambda line: _say(2, line))
     return delivery.Request(
-        options, accounts.caller(), os.environ, words, watch, _ignore_signals
+        options, accounts.caller(), os.environ, words, watch, settle
     )
-
-
-def _catch_signals() -> None:
-    """Let SIGTERM, SIGHUP and SIGINT end the run in order, as `Interrupted`."""
-    # `signal` itself adds enumerations to this, and takes 2.5 ms for it.
-    import _signal as signal  # type: ignore[import-not-found]
-
-    def interrupted(number: int, frame: object) -> None:
-        _ignore_signals()
-        from signal import Signals
-
-        name = Signals(number).name
-        raise Interrupted(f"ended by {name} before the mailhub had the message")
-
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        # nohup and the like ignore a signal on purpose.
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, interrupted)
-
-
-def _ignore_signals() -> None:
-    """Let nothing disturb what is still to be written down."""
-    import _signal as signal
-
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def send(options: Options, words: list[str], stdin: int) -> int:
     """Take the message on standard input and submit it."""
     from ssmtp import delivery, intake
+    from ssmtp.signals import Signals
 
     if not options.recipients and not options.read_recipients:
         raise UsageError(
             "nobody to send to",
             "name recipients as arguments, or give -t to read them from the header",
         )
-    _catch_signals()
+    signals = Signals()
+    signals.catch()
     if stdin < 0:
         raise InputUnreadable(
             "standard input is closed, so there is no message",
@@ -144,7 +122,7 @@ def send(options: Options, words: list[str], stdin: int) -> int:
         stdin, dot_ends=terminal and not options.ignore_dots, hint=terminal
     )
     try:
-        delivery.deliver(_request(options, words), taken)
+        delivery.deliver(_request(options, words, signals.hold), taken)
     finally:
         taken.body.close()
     return EX_OK

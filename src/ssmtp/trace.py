@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ssmtp.smtp.reply import Reply
     from ssmtp.smtp.steps import Secured
 
+CHALLENGE = 334  # RFC 4954 section 4
+
 
 class Trace:
     """A person who watches; `say` shows one line, without its end."""
@@ -38,6 +40,8 @@ class Trace:
         """Show a reply, and how long it took."""
         last = len(reply.lines) - 1
         for i, line in enumerate(reply.lines):
+            if reply.code == CHALLENGE and line:
+                line = "••••"  # a salt and a proof are enough to guess at a password
             mark = " " if i == last else "-"
             took = f"  ({self._took()})" if i == last else ""
             self.say(f"[<-] {reply.code}{mark}{escaped(line)}{took}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -43,6 +44,22 @@ def test_demo(tmp_path):
     assert "[->] BDAT " in out
     assert "To: admin@example.org" in out
     assert [] == list(tmp_path.iterdir())
+
+
+def test_json(tmp_path):
+    """With --json a program reads the checks."""
+    done = subprocess.run(
+        [SSMTPCTL, "demo", "--json"],
+        capture_output=True,
+        env=environment(tmp_path),
+        timeout=60,
+        check=False,
+    )
+    checks = json.loads(done.stdout)
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert [True] * 13 == [check["passed"] for check in checks]
+    assert all(check["promise"] for check in checks)
 
 
 def test_link(tmp_path):

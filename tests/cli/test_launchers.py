@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ssmtp import __version__
+from ssmtp import __version__, ctl
+from ssmtp.ctl import version
+from ssmtp.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / "bin"
@@ -171,6 +173,35 @@ def test_ssmtpctl_says_what_it_runs_on():
     assert ["ssmtp", "python", "tls", "system", "code", "extras"] == [
         line.split()[0] for line in run.stdout.splitlines()
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ConfigError("no\nfile", "write one"), 78, "no\\u000afile; write one"),
+        (KeyboardInterrupt(), 75, "interrupted"),
+        (ZeroDivisionError("x"), 70, "internal error (ZeroDivisionError: x); please"),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_a_verb_that_fails_says_so_in_one_line(capfd, monkeypatch, error, code, said):
+    """Exit codes are those of sysexits.h, and there is never a traceback."""
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(version, "run", fail)
+    stdout = os.dup(1)
+    try:
+        found = ctl.main(["version"])
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+    out, err = capfd.readouterr()
+
+    assert (code, "") == (found, out)
+    assert err.startswith(f"ssmtpctl: {said}" if said else "")
+    assert err.count("\n") == bool(said)
 
 
 def test_output_that_nobody_reads_is_no_failure():

@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,14 +24,14 @@ TEXT = b"From: bob@d.org\nTo: ann@d.org\nSubject: caf\xc3\xa9\n\nhello\n.\n"
 class Queue:
     """A failed store of its own, a configuration, and a way to call ssmtpctl queue."""
 
-    def __init__(self, tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, tmp: Path, capsys: pytest.CaptureFixture[Any]) -> None:
         self.conf = tmp / "ssmtp.conf"
         self.capsys = capsys
 
     def configure(self, hub: Hub) -> None:
         self.conf.write_text(f"mailhub=127.0.0.1:{hub.port}\nhostname=box.test\n")
 
-    def keep(self, reason=None, *, raw=False, argv=("-t",)) -> failed.Kept:
+    def keep(self, reason=None, *, raw=False, argv=("-t",)) -> Any:
         from ssmtp import message
 
         taken = intake.from_blocks(b"", [TEXT])
@@ -139,6 +140,33 @@ def test_show_prints_the_file_as_it_is(queue):
     assert 0 == run.returncode
     assert moved.read_bytes() == run.stdout
     assert b"in-doubt, the mailhub may have it already" in run.stderr
+
+
+def test_show_of_a_damaged_file_says_what_is_wrong(shared, tmp_path, capfdbinary):
+    """What there is of it is still printed; a link is not followed."""
+    kept = Queue(tmp_path, capfdbinary).keep()
+    path = Path(kept.path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    (path.parent / "link").symlink_to("/etc/passwd")
+    codes = [ctl.main(["queue", "show", word]) for word in (kept.id, "link")]
+    out, err = capfdbinary.readouterr()
+
+    assert [0, 0] == codes
+    assert whole[:-1] == out
+    assert b"damaged" in err
+    assert b"The file is not whole" in err
+    assert b"The file is a symbolic link" in err
+    assert b"root:" not in out
+
+
+def test_show_on_a_terminal_shows_no_control_characters(queue, monkeypatch):
+    """What is harmless in a file may not be on a terminal."""
+    from ssmtp.ctl import queue as verb
+
+    lines = ["a\tb \\ é", "\x1b[2J", "\udcff"]
+
+    assert ["a\tb \\ é", "\\u001b[2J", "\\xff"] == [verb._harmless(x) for x in lines]
 
 
 def test_show_is_also_for_programs(queue):
@@ -259,6 +287,46 @@ def test_drop_removes_and_says_what(queue):
     assert out.startswith(f"{first.id}: dropped: ")
     assert "from bob@d.org to ann@d.org" in out
     assert [second.id] == [entry.id for entry in failed.entries()]
+
+
+def test_drop_of_what_cannot_be_removed_says_so(queue):
+    """A directory in the store is nobody's message, and stays."""
+    kept = queue.keep()
+    (Path(kept.path).parent / "folder").mkdir()
+    code, _, err = queue.call("drop", "folder", kept.id)
+
+    assert 75 == code
+    assert "folder: Is a directory" in err
+    assert not os.path.exists(kept.path)
+
+
+def test_drop_leaves_alone_what_is_being_sent(queue):
+    """A message in the hands of another process is not dropped."""
+    kept = queue.keep()
+    with failed.claim(failed.load(kept.id)):
+        code, out, err = queue.call("drop", kept.id)
+
+    assert (75, "") == (code, out)
+    assert "in use by another process" in err
+
+
+def test_drop_for_programs(queue):
+    """--json tells what is gone."""
+    kept = queue.keep()
+    code, out, _ = queue.call("drop", kept.id, "--json")
+
+    assert 0 == code
+    assert [kept.id] == [told["id"] for told in json.loads(out)]
+
+
+def test_retry_can_show_the_dialogue(queue, hub):
+    """-v shows it on standard error, as sendmail -v does."""
+    queue.configure(hub)
+    kept = queue.keep()
+    code, _, err = queue.call("retry", "-v", kept.id)
+
+    assert 0 == code
+    assert "[->] MAIL FROM:<bob@d.org>" in err
 
 
 def test_a_mistyped_id_leaves_the_others_alone(queue):

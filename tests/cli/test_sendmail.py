@@ -398,7 +398,7 @@ def test_nobody_to_send_to(site: Site) -> None:
 
 def test_terminated_while_sending(site: Site) -> None:
     """SIGTERM while the mailhub is silent: exit 75 and the message is kept."""
-    with running(Hub(replies={"GREETING": ""}, tls="none")) as hub:
+    with running(Hub(replies={"GREETING": "hang"})) as hub:
         site.configure(hub)
         process = subprocess.Popen(
             [SENDMAIL, "-C", str(site.conf), "a@dest.test"],
@@ -419,6 +419,29 @@ def test_terminated_while_sending(site: Site) -> None:
 
     assert 75 == code
     assert 1 == said.count(b"\n")
+    assert 1 == len(site.kept())
+
+
+def test_terminated_with_a_fallback(site: Site) -> None:
+    """SIGTERM ends the run; it is no reason to try the next mailhub."""
+    with running(Hub(replies={"GREETING": "hang"})) as hub, running(Hub()) as other:
+        site.configure(hub, f"mailhub=127.0.0.1:{other.port}")
+        process = subprocess.Popen(
+            [SENDMAIL, "-C", str(site.conf), "a@dest.test"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=site.env,
+        )
+        assert process.stdin is not None
+        process.stdin.write(b"Subject: s\n\nbody\n")
+        process.stdin.close()
+        while not hub.connections:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=30)
+
+    assert 75 == code
+    assert [] == other.mails
     assert 1 == len(site.kept())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import shutil
@@ -251,3 +252,30 @@ def test_port_in_use(sink):
 
     assert 75 == done.returncode
     assert "in use" in done.stderr
+
+
+def test_disk_that_is_full(sink, tmp_path):
+    """A message that cannot be stored is not taken."""
+    mails = tmp_path / "mails"
+    one = sink("--dir", str(mails), "--json", "--count", "9")
+    mails.rmdir()
+    with one.connect() as client, pytest.raises(smtplib.SMTPDataError) as caught:
+        client.sendmail("a@b.example", ["c@d.example"], MESSAGE)
+
+    assert 451 == caught.value.smtp_code
+    assert (0, "", "") == one.stop()
+
+
+@needs_openssl
+def test_plain_words_to_a_tls_port(sink):
+    """A client that speaks in clear to a TLS port is no trouble for the next one."""
+    one = sink("--json", "--tls", "implicit")
+    with socket.create_connection(("127.0.0.1", one.about["port"])) as plain:
+        plain.sendall(b"EHLO x\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            while plain.recv(100):
+                pass
+    context = ssl.create_default_context(cafile=one.about["authority"])
+    with smtplib.SMTP_SSL("localhost", one.about["port"], context=context) as client:
+        assert 250 == client.noop()[0]
+    assert (0, "", "") == one.stop()

@@ -102,6 +102,8 @@ class Box:
         with (self.place / "output").open("wb") as output:
             self._process = subprocess.Popen(
                 [
+                    # Whatever becomes of the tests, nothing outlives them.
+                    *("setpriv", "--pdeathsig", "KILL"),
                     *("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"),
                     *("sh", "-c", _ENTER, "box", str(self.root), str(self.place)),
                     *commands,

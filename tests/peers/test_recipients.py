@@ -134,6 +134,17 @@ def test_delivery_status_wishes_are_no_condition(
     far_end.wait(token)
 
 
+@every_peer
+def test_an_international_domain(client: Client, far_end: Capture) -> None:
+    """A domain that is not ASCII goes out as A-labels, with SMTPUTF8 or without."""
+    token = fresh()
+    client.configure()
+    outcome = client.run("-i", f"{token}@bücher.example", message=simple(token))
+
+    assert (0, "") == (outcome.status, outcome.stderr)
+    assert [f"{token}@xn--bcher-kva.example"] == far_end.wait(token).recipients
+
+
 @peers_with("SMTPUTF8")
 def test_an_address_in_utf8(client: Client, far_end: Capture) -> None:
     """SMTPUTF8 carries a local part that is not ASCII."""

@@ -77,6 +77,32 @@ def test_each_mechanism_is_accepted(
 
 
 @every_peer
+def test_the_old_form_of_login(client: Client, far_end: Capture) -> None:
+    """UseOldAUTH gives the user name with AUTH LOGIN itself."""
+    token = fresh()
+    client.configure(UseOldAUTH="yes", AuthMethod="LOGIN")
+    outcome = client.run("-t", message=simple(token))
+
+    assert (0, "") == (outcome.status, outcome.stderr)
+    far_end.wait(token)
+
+
+@every_peer
+def test_starttls_is_taken_where_nothing_is_said(
+    client: Client, far_end: Capture
+) -> None:
+    """Without UseTLS and UseSTARTTLS, on a port of its own: STARTTLS if offered."""
+    token = fresh()
+    client.configure("starttls", UseTLS=None, UseSTARTTLS=None)
+    outcome = client.run("-v", "-t", message=simple(token))
+
+    assert 0 == outcome.status, outcome.stderr
+    said = re.findall(r"\[->\] (\w+)", outcome.stderr)
+    assert ["EHLO", "STARTTLS", "EHLO", "AUTH"] == said[:4]
+    far_end.wait(token)
+
+
+@every_peer
 def test_the_best_mechanism_is_taken(client: Client, far_end: Capture) -> None:
     """Without AuthMethod: SCRAM where it is offered, else PLAIN."""
     token = fresh()

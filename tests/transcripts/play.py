@@ -96,6 +96,7 @@ class Mismatch(AssertionError):
 VERBS = {
     "again": "the client connects once more",
     "content": "the client sends the message",
+    "cut": "close the connection, without a word in TLS",
     "drop": "close the connection",
     "half-close": "say that nothing more will be said, and go on listening",
     "hang": "say nothing more until the client has gone",
@@ -254,6 +255,12 @@ class Mailhub:
 
     def do_drop(self, rest: str) -> None:
         self._shut(socket.SHUT_WR)
+        while self._fill():
+            pass
+        self.buffer = b""
+
+    def do_cut(self, rest: str) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
         while self._fill():
             pass
         self.buffer = b""

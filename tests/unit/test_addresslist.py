@@ -65,6 +65,7 @@ def full(text: str) -> list[tuple[str, str, str | None]]:
         ("X <a@x.example", [("a", "x.example")]),
         ("X <a@x, Y <b@y>", [("a", "x"), ("b", "y")]),
         ("A <a@x> B <b@y>", [("a", "x"), ("b", "y")]),
+        ("<a@x> <b@y>", [("a", "x"), ("b", "y")]),
         ("A <a@x> (c) b@z <b@y>", [("a", "x"), ("b", "y")]),
         ("evil@example.com <a@x>", [("a", "x")]),
         ('"evil@example.com" <a@x>', [("a", "x")]),
@@ -182,6 +183,7 @@ def test_what_was_left_open():
 
     assert [">", "", ">"] == [box.closing for box in boxes]
     assert "X <a@x.example" == text[: boxes[0].end]
+    assert "<Mailbox 'X' 'a' 'x.example'>" == repr(boxes[0])
 
 
 @given(st.text(st.sampled_from('ab@.,;:<>()[]"\\ \n\r\t\0é=?'), max_size=40))

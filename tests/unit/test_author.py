@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ssmtp import address, encodedword
 from ssmtp.errors import InputRefused
 from tests.unit.compose import send
 
@@ -160,6 +161,25 @@ def test_force_what_is_right_already():
     assert [] == sent.fields("X-Original-From")
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "word " * 1000, "ü" * 2000])
+def test_endless_names(name):
+    """A name of any length is written, in lines that are short enough."""
+    sent = send("\nb\n", "-F", name, "a@b")
+    head = sent.wire().partition(b"\r\n\r\n")[0]
+    (box,) = address.parse_list(sent.field("From"), "From")
+
+    assert name.strip() == box.name
+    assert max(map(len, head.split(b"\r\n"))) <= 998
+
+
+def test_endless_author():
+    """A From field of any length is shown, where it is not used."""
+    sent = send(f"From: {'x' * 2000}@y\n\nb\n", conf=FORCE)
+    (original,) = sent.fields("X-Original-From")
+
+    assert "x" * 2000 + "@y" == encodedword.decode(original)
+
+
 def test_force_odd_address():
     """An address that could not be sent is no obstacle to ForceFrom."""
     sent = send(f"From: {'x' * 100}@y\n\nb\n", conf=FORCE)
@@ -174,6 +194,14 @@ def test_unreadable():
     assert MADE == sent.field("From")
     assert "x@y.example> RCPT TO:<evil@x>" == sent.field("X-Original-From")
     assert 1 == len(sent.notes)
+
+
+def test_hopeless_author():
+    """So is a bare name that no address can be made of."""
+    sent = send(f"From: {'x' * 80}\n\nb\n", "-f", "a@b", "to@x", conf=YES)
+
+    assert '"Alice Example" <a@b>' == sent.field("From")
+    assert "x" * 80 == sent.field("X-Original-From")
 
 
 def test_unreadable_under_override():

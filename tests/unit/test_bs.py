@@ -267,3 +267,41 @@ def test_descriptors_that_do_not_block():
     assert not os.get_blocking(in_read)
     for fd in (in_read, out_read, out_write):
         os.close(fd)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                [
+                    b"EHLO c\r\n",
+                    b"MAIL FROM:<a@b.example>\r\n",
+                    b"MAIL FROM:<>\n",
+                    b"RCPT TO:<c@d.example>\r\n",
+                    b"RCPT TO:root\n",
+                    b"DATA\r\n",
+                    b"DATA\n",
+                    b"Subject: x\r\n\r\ny\r\n.\r\n",
+                    b"x\n.\n",
+                    b"BDAT 3\r\nabc",
+                    b"BDAT 3 LAST\r\nabc",
+                    b"RSET\r\n",
+                    b"QUIT\r\n",
+                ]
+            ),
+            st.binary(max_size=20),
+        ),
+        max_size=20,
+    )
+)
+def test_any_session(pieces):
+    """Whatever a caller says, it gets one line of ASCII for each reply, and 0."""
+    code, replies, taken = session(b"".join(pieces))
+
+    assert 0 == code
+    for reply in replies:
+        assert reply[:3].isdigit()
+        assert reply[3] in " -"
+        assert reply.isprintable()
+    queued = [reply for reply in replies if "queued as" in reply]
+    assert len(queued) == len(taken)

@@ -196,9 +196,7 @@ def test_next_address_at_once() -> None:
             Address(V4, ("127.0.0.1", closed_port()), "first"),
             Address(V4, ("127.0.0.1", port), "second"),
         ]
-        link = connected(
-            route(), addresses, meanwhile=lambda: calls.append("ready")
-        )
+        link = connected(route(), addresses, meanwhile=lambda: calls.append("ready"))
 
     assert "second" == link.address.shown
     assert ["ready"] == calls

@@ -152,6 +152,11 @@ def test_quoted_printable(data, lines, long):
     assert not any(x.endswith((b" ", b"\t")) for x in coded.split(b"\r\n"))
 
 
+def test_text_without_a_last_line_end():
+    """The codec adds no line end of its own."""
+    assert b"a=3D" == b"".join(content.quoted_printable(iter([b"a="])))
+
+
 def test_endless_lines():
     """A line longer than many blocks is encoded without being held in memory."""
     blocks = [b"z" * 65536] * 10 + [b"\r\n"]

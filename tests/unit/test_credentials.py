@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from ssmtp import credentials
-from ssmtp.config import Secret
+from ssmtp.config import Mailhub, Secret
 from ssmtp.credentials import command as command_module
 from ssmtp.credentials import file
 from ssmtp.errors import AuthRefused, ConfigError, UsageError
@@ -181,7 +181,7 @@ def test_app_password_of_the_mailhub_of_this_user():
     found = credentials.from_config(
         config(auth_user="u", auth_pass="abcd efgh ijkl mnop"),
         options(),
-        [SimpleNamespace(host="smtp.gmail.com")],
+        [Mailhub("smtp.gmail.com", 587)],
     )
 
     assert found is not None
@@ -470,6 +470,24 @@ def test_credential_missing(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="No such file") as caught:
         file.credential("smtp")
     assert "LoadCredential=smtp:" in caught.value.next_step
+
+
+def test_credential_that_is_no_file(tmp_path, monkeypatch):
+    """A directory is no credential."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "smtp").mkdir()
+
+    with pytest.raises(ConfigError, match="not a regular file"):
+        file.credential("smtp")
+
+
+def test_command_that_hides(monkeypatch):
+    """A command that closes its output and goes on is killed when the time is up."""
+    monkeypatch.setattr(command_module, "SECONDS", 0.3)
+    code = "import os, time; print('x', flush=True); os.close(1); os.close(2);"
+
+    with pytest.raises(AuthRefused, match="has not ended"):
+        command_module.read(command(code + "time.sleep(60)"))
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "..", "."])

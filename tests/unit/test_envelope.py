@@ -87,6 +87,7 @@ def test_bad_f(what):
         (["A@x", "a@x"], ["A@x", "a@x"]),
         (["", "a@x", "<>"], ["a@x"]),
         (["bob"], ["bob@corp.example"]),
+        (["bob", "bob"], ["bob@corp.example"]),
         (["bob", "bob@corp.example", "Bob"], ["bob@corp.example", "Bob@corp.example"]),
         (["--", "-oQ@x"], ["-oQ@x"]),
         (['"a b"@x'], ['"a b"@x']),

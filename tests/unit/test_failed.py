@@ -453,7 +453,9 @@ def test_nothing_is_kept_of_nothing(shared):
 # Whole or not at all
 
 
-@pytest.fixture(params=["nameless", "no proc", "no O_TMPFILE", "no links"])
+@pytest.fixture(
+    params=["nameless", "no proc", "no support", "no O_TMPFILE", "no links"]
+)
 def system(request, monkeypatch):
     """Systems that can do less and less of what Linux can."""
     link = os.link
@@ -463,7 +465,16 @@ def system(request, monkeypatch):
             raise PermissionError(errno.EPERM, "no")
         return link(source, name, **more)
 
-    if request.param != "nameless":
+    real_open = os.open
+
+    def old(path, flags, *words, **more):
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "no")
+        return real_open(path, flags, *words, **more)
+
+    if request.param == "no support":
+        monkeypatch.setattr(os, "open", old)
+    elif request.param != "nameless":
         monkeypatch.setattr(os, "link", refuse)
     if request.param in ("no O_TMPFILE", "no links"):
         monkeypatch.delattr(os, "O_TMPFILE")
@@ -541,6 +552,41 @@ def test_a_directory_that_cannot_be_synchronised_keeps_its_file(shared, monkeypa
     kept = keep()
 
     assert [kept.id] == [entry.id for entry in failed.entries()]
+
+
+def test_a_name_that_cannot_be_written_is_a_full_disk(shared, monkeypatch):
+    """When only the name is missing and there is no room for it, it is said."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "link", full)
+    reason = NetworkTrouble("no way")
+    keep(reason)
+    monkeypatch.undo()
+
+    assert reason.kept is None
+    assert "full" in reason.sentence()
+
+
+def test_input_that_is_lost_while_it_is_kept_is_said(shared):
+    """A body that cannot be read back is not reported as kept."""
+
+    class Lost(Message):
+        def render(self, **_: bool) -> Any:
+            class Nothing:
+                def blocks(self) -> Iterator[bytes]:
+                    yield HEADER
+                    raise InputRefused("the message was lost from the disk")
+
+            return Nothing()
+
+    reason = NetworkTrouble("no way")
+    keep(reason, message=Lost())
+
+    assert reason.kept is None
+    assert "could NOT be kept (the message was lost from the disk" in reason.sentence()
+    assert [] == failed.entries()
 
 
 def test_a_file_size_limit_is_a_full_disk(shared):

@@ -106,6 +106,7 @@ def test_address_fields(entries):
     [
         (' "Doe, Jörg" <a@x>, b@y', " =?utf-8?q?Doe=2C_J=C3=B6rg?= <a@x>, b@y"),
         (" a@x (Größe)", " a@x (=?utf-8?b?R3LDtsOfZQ==?=)"),
+        (" a@x (plain), Ü <b@y>", " a@x (plain), =?utf-8?b?w5w=?= <b@y>"),
         (" a@x (Größe", " a@x (=?utf-8?b?R3LDtsOfZQ==?=)"),
         (" Größe: a@x;", " =?utf-8?b?R3LDtsOfZQ==?=: a@x;"),
         (" a@bücher.example", " a@xn--bcher-kva.example"),
@@ -219,6 +220,13 @@ def test_only_long_lines_are_folded():
     assert max(map(len, lines(f))) <= 998
 
 
+def test_folded_fields_stay():
+    """A field of many lines, none of them too long, is handed back itself."""
+    f = Field("References", "\n <a@x>" * 1000)
+
+    assert f is fieldform.fit(f)
+
+
 def test_998_octets():
     """A line of 998 octets is as long as a line may be."""
     whole = Field("Subject", " " + "x" * (998 - 9))
@@ -257,9 +265,10 @@ def test_lists_with_long_names():
 
 
 @pytest.mark.parametrize("name", ["References", "To", "Content-Type"])
-def test_unfoldable(name):
+@pytest.mark.parametrize("body", [" <" + "x" * 1200 + "@y>", ' "' + "x," * 600])
+def test_unfoldable(name, body):
     """A line that nothing can fold is refused, with the field named."""
     with pytest.raises(InputRefused, match=name) as caught:
-        fieldform.fit(Field(name, " <" + "x" * 1200 + "@y>"))
+        fieldform.fit(Field(name, body))
 
     assert 65 == caught.value.exit_code

@@ -22,6 +22,7 @@ from tests.unit import strategies as mine
         b".X: y",
         b"12:30",
         b"!~: x",
+        b"x" * 256 + b":",
     ],
 )
 def test_fields(line):
@@ -44,6 +45,7 @@ def test_fields(line):
         b"Betr\xc3\xa4ff: x",
         b"A\0B: x",
         b"begin 644 file.txt",
+        b"x" * 257 + b": y",
     ],
 )
 def test_no_fields(line):
@@ -127,6 +129,11 @@ def test_field_of_a_line(line, name, body):
 def test_no_field_of_a_line(line):
     """What is no field, or more than one, is none."""
     assert header.field(line) is None
+
+
+def test_shown():
+    """A field shows itself in a failing test."""
+    assert "<Field To:' a@x'>" == repr(Field("To", " a@x"))
 
 
 def test_mailboxes_are_read_once():

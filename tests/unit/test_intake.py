@@ -274,6 +274,16 @@ def test_text_of_one_line():
     taken.body.close()
 
 
+def test_long_continuations():
+    """A continuation of any length belongs to its field, where there is one."""
+    line = b" " + b"x" * 200_000 + b"\n"
+    with_field = take(b"S: a\n", line[:100_000], line[100_000:], b"\nb\n")
+    without = take(line[:100_000], line[100_000:], b"\nb\n")
+
+    assert b"S: a\n" + line == with_field.header
+    assert (b"", 200_001) == (without.header, without.body.longest)
+
+
 def test_large_sections_end():
     """A section just under the limit is taken whole."""
     section = b"X: " + b"word\n " * 150_000 + b"end\n"
@@ -336,6 +346,22 @@ def test_the_descriptor_stays_open(tmp_path):
     assert (b"S: a\n", b"b\r\n") == parts(taken)
     assert before == fcntl.fcntl(fd, fcntl.F_GETFL)
     os.close(fd)
+
+
+def test_hint_without_standard_error(monkeypatch):
+    """A standard error that is closed is no reason not to read the message."""
+
+    def refuse(*_: object) -> int:
+        raise OSError
+
+    out, into = os.pipe()
+    os.write(into, b"S: a\n\nb\n")
+    os.close(into)
+    monkeypatch.setattr(os, "write", refuse)
+    taken = intake.read(out, dot_ends=False, hint=True)
+    os.close(out)
+
+    assert (b"S: a\n", b"b\r\n") == parts(taken)
 
 
 @pytest.mark.parametrize("dot_ends", [False, True])

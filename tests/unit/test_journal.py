@@ -164,10 +164,6 @@ def told(failure: Failure, **facts: str) -> Failure:
             "Authorization failed (535 5.7.8 no): wrong exit=77",
         ),
         (
-            RecipientRefused("no", reply=NO),
-            "RCPT TO:<ann@example.org> (550 5.1.1 no such user): no exit=67",
-        ),
-        (
             told(RecipientRefused("no", reply=NO), recipient="x@example.org"),
             "RCPT TO:<x@example.org> (550 5.1.1 no such user): no exit=67",
         ),

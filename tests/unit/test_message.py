@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssmtp import intake, message
+from ssmtp import config, intake, message
 from ssmtp.errors import ConfigError, InputRefused
 from tests.unit import strategies as mine
 from tests.unit.compose import DATE, NOW, send
@@ -246,14 +246,16 @@ def test_add_header(line, head, found):
     assert found == {name: sent.fields(name) for name in found}
 
 
-@pytest.mark.parametrize("line", ["no field", ": x", "a b: c"])
+@pytest.mark.parametrize("line", ["no field", ": x", "a b: c", "X: a\nY: b"])
 def test_add_no_header(line):
     """An AddHeader that is no field is a fault of the configuration, with its line."""
+    cfg = config.parse(b"mailhub=hub.example\n", "/etc/x.conf")
+    cfg.add_headers.append((4, line))
     with pytest.raises(ConfigError) as caught:
-        send("\nb\n", conf=f"AddHeader={line}\n")
+        message.with_added([], cfg)
 
     assert 78 == caught.value.exit_code
-    assert "line 4" in caught.value.what
+    assert "/etc/x.conf: line 4: AddHeader" in caught.value.what
 
 
 def test_resent():

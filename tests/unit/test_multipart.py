@@ -143,6 +143,43 @@ def test_message_in_message():
     )
 
 
+def test_nearly_a_boundary():
+    """A line that only begins like a boundary is a line of the part."""
+    text = HEAD.format("multipart/mixed; boundary=b") + "--b\n\nü\n--bc\nö\n--b--\n"
+
+    assert ["ü\n--bc\nö".encode()] == payloads(parsed(send(text)))
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/mixed", "message/delivery-status", "message/partial; id=x"]
+)
+def test_parts_left_alone(kind):
+    """A part that cannot be looked into is passed on."""
+    part = f"--b\nContent-Type: {kind}\n\nX: ü\n--b--\n"
+    sent = send(HEAD.format("multipart/mixed; boundary=b") + part)
+
+    assert part.replace("\n", "\r\n").encode() == sent.body(eightbitmime=False)
+
+
+def test_depth():
+    """Parts are followed into a depth that no honest message has."""
+    text = "".join(
+        f"--b{i}\nContent-Type: multipart/mixed; boundary=b{i + 1}\n\n"
+        for i in range(40)
+    )
+    sent = send(HEAD.format("multipart/mixed; boundary=b0") + text + "--b40\n\nü\n")
+
+    assert "ü".encode() in sent.body(eightbitmime=False)
+
+
+def test_parts_without_a_header():
+    """A part that begins with text instead of a header is passed on."""
+    part = "--b\nno field\n\nü\n--b--\n"
+    sent = send(HEAD.format("multipart/mixed; boundary=b") + part)
+
+    assert part.replace("\n", "\r\n").encode() == sent.body(eightbitmime=False)
+
+
 def test_parts_without_a_header_end():
     """A part that ends within its header is passed on as it is."""
     text = HEAD.format("multipart/mixed; boundary=b") + "--b\nX: y\n--b\n\nü\n--b--\n"
@@ -209,6 +246,12 @@ def test_never_a_crash(pieces):
 
     assert wire.count(b"--b") == sent.body().count(b"--b")
     assert not wire or wire.endswith(b"\r\n")
+
+
+def test_pieces():
+    """What is no line yet is passed on at the end; nothing becomes nothing."""
+    assert [b"a\r\n", b"b"] == list(multipart._lines(iter([b"a\r", b"\nb"])))
+    assert [] == list(multipart._Parts("b", "").run(iter([])))
 
 
 @pytest.mark.parametrize(

@@ -530,3 +530,34 @@ def test_unknown_mechanism():
         next(sasl.exchange("SCRAM-SHA-9", "u", "p"))
     with pytest.raises(AuthRefused, match="certificate"):
         next(sasl.exchange("SCRAM-SHA-256-PLUS", "u", "p"))
+
+
+def test_cram_md5_without_md5(monkeypatch):
+    """Where MD5 is forbidden, the way out is another mechanism."""
+
+    def forbidden(*_):
+        raise ValueError("unsupported hash type md5")
+
+    monkeypatch.setattr(hmac, "digest", forbidden)
+    exchange = sasl.exchange("CRAM-MD5", "u", "p")
+    next(exchange)
+
+    with pytest.raises(AuthRefused, match="forbids") as caught:
+        exchange.send(b"<1@hub>")
+    assert "AuthMethod" in caught.value.next_step
+
+
+@pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
+def test_endless_challenge(mechanism):
+    """A challenge longer than RFC 4954 allows is not answered."""
+    exchange = sasl.exchange(mechanism, "u", "p")
+    next(exchange)
+
+    with pytest.raises(AuthRefused, match="too long"):
+        exchange.send(b"x" * (sasl.CHALLENGE_LIMIT + 1))
+
+
+def test_user_of_a_token():
+    """A user name that would change the form of XOAUTH2's message is not sent."""
+    with pytest.raises(AuthRefused, match="control character"):
+        next(sasl.exchange("XOAUTH2", "u\1auth=Bearer x", "token"))

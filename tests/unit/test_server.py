@@ -220,6 +220,7 @@ def test_replies_before_ehlo(line, code):
         (b"MAIL FROM:<a@b.example> RET=SOME", 501),
         (b"MAIL FROM:<a@b.example> ENVID=a+2xb", 501),
         (b"MAIL FROM:<a@b.example> ENVID=a=b", 501),
+        (b"MAIL FROM:<a@b.example> ENVID=", 501),
         (b"MAIL FROM:<a@b.example> XFOO=1", 555),
         (b"MAIL FROM:<a@b.example> HOLDFOR=1", 555),
     ],
@@ -653,6 +654,10 @@ def test_auth_too_often():
         (b"AUTH SCRAM-SHA-256 " + b64(b"n,,m=u") + b"\r\n", [501]),
         (b"AUTH SCRAM-SHA-256 " + b64(b"n,,n=u,r=x") + b"\r\nQUJD\r\n", [334, 501]),
         (b"AUTH XOAUTH2 QUJD\r\n", [501]),
+        (b"AUTH XOAUTH2\r\nQUJD\r\n", [334, 501]),
+        (b"AUTH SCRAM-SHA-256\r\nQUJD\r\n", [334, 501]),
+        (b"AUTH LOGIN dXNlcg==\r\ncGVuY2ls\r\n", [334, 235]),
+        (b"AUTH SCRAM-SHA-256-PLUS\r\n", [504]),
     ],
 )
 def test_auth_nonsense(lines, codes):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import secrets
 import shlex
@@ -19,7 +20,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,15 @@ Examples:
 
 def add(subparsers: Any) -> None:
     """Describe the verb."""
-    subparsers.add_parser(
+    parser = subparsers.add_parser(
         "demo",
         help="send a mail to an embedded mailhub, and show all of it",
         examples=EXAMPLES,
         epilog="Nothing leaves this machine, nothing is left behind; it takes a few "
         "seconds. The exit status is 1 if a check fails.",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the checks only, as JSON"
     )
 
 
@@ -68,12 +72,18 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; return 1 if a check fails."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    with _signals(), scratch.directory("ssmtp-demo-") as directory:
-        checks = _demonstrate(directory)
-    checks.append(
-        Check(not directory.exists(), f"nothing is left behind ({directory} is gone)")
-    )
-    return _verdict(checks)
+    tale = io.StringIO() if args.json else sys.stdout
+    with contextlib.redirect_stdout(tale):
+        with _signals(), scratch.directory("ssmtp-demo-") as directory:
+            checks = _demonstrate(directory)
+        gone = Check(
+            not directory.exists(), f"nothing is left behind ({directory} is gone)"
+        )
+        checks.append(gone)
+        code = _verdict(checks)
+    if args.json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    return code
 
 
 @dataclass(frozen=True)
@@ -163,9 +173,11 @@ def _sendmail() -> list[str]:
     checkout = package.parent.parent / "bin" / "sendmail"
     if package.parent.name == "src" and os.access(checkout, os.X_OK):
         return [os.fspath(checkout)]
-    beside = Path(sys.argv[0]).absolute().parent / "sendmail"
-    if beside.parent.joinpath("ssmtpctl").exists() and os.access(beside, os.X_OK):
-        return [os.fspath(beside)]
+    called = Path(sys.argv[0])
+    for ssmtpctl in (called.absolute(), called.resolve()):
+        sendmail = ssmtpctl.with_name("sendmail")
+        if ssmtpctl.name == "ssmtpctl" and os.access(sendmail, os.X_OK):
+            return [os.fspath(sendmail)]
     raise SystemTrouble(
         "the sendmail command of this installation was not found",
         "install the package again, or run bin/ssmtpctl demo from a checkout",

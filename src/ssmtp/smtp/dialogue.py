@@ -74,7 +74,8 @@ class Dialogue:
                 does = "had not answered when this run was interrupted"
                 raise verdicts.doubt(session, does) from None
             raise
-        except Failure:
+        except Failure as failure:
+            failure.phase = session.phase.name
             yield from session.leave()
             raise
 

@@ -301,12 +301,16 @@ def _witness(session: Session, reply: Reply, before: tuple[Reply, ...]) -> Talk:
     `before` are the replies to MAIL and RCPT, when they came in the same flight.
     """
     certain = bool(before) and _is_no_envelope_reply(reply, before)
+    # A lone 221 may be the answer to QUIT, when that to the content was lost; a status
+    # about addresses may belong to RCPT. Then silence is not enough.
+    strange = reply.code == 221 or (bool(before) and _addressed(reply))
     for _ in range(4):
         try:
             closing = yield from session.reply(phases.QUIT)
         except Broken as broken:
-            if broken.garbled and not certain:
-                does = "then said what makes no sense"
+            # A connection that ends here is no answer, which proves nothing either way.
+            if strange or (broken.garbled and not certain):
+                does = f"said {reply}, and then {broken.words}"
                 raise verdicts.doubt(session, does, reply) from broken
             return
         if certain or closing.code == 221 or 500 <= closing.code <= 509:
@@ -327,9 +331,12 @@ def _is_no_envelope_reply(reply: Reply, before: tuple[Reply, ...]) -> bool:
     RFC 3463 §3.2: x.1.y speaks of addresses. When MAIL and RCPT were answered so, and
     this was not, then it is none of theirs.
     """
-    if reply.status is None or reply.status.startswith("2.1."):
-        return False
-    return all(r.status is not None and r.status.startswith("2.1.") for r in before)
+    known = reply.status is not None and not _addressed(reply)
+    return known and all(map(_addressed, before))
+
+
+def _addressed(reply: Reply) -> bool:
+    return reply.status is not None and reply.status.startswith("2.1.")
 
 
 def _receipt(session: Session, reply: Reply, content: Content) -> Receipt:

@@ -60,9 +60,16 @@ def rcpt(session: Session, replies: list[Reply]) -> Failure:
         if not positive(reply)
     ]
     # What is refused for good decides: time does not cure it.
-    name, reply = next(((n, r) for n, r in bad if r.code >= 500), bad[0])
+    recipient, reply = next(((n, r) for n, r in bad if r.code >= 500), bad[0])
+    name = recipient
     if len(names) > 1:
         name += f" ({len(bad)} of {len(names)} recipients, so nobody got the message)"
+    failure = _rcpt(session, name, reply)
+    failure.recipient = recipient
+    return failure
+
+
+def _rcpt(session: Session, name: str, reply: Reply) -> Failure:
     if _wants_auth(reply):
         return _unauthenticated(session, reply)
     if reply.code >= 500:

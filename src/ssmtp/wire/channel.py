@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import errno
 import time
-from collections import deque
 
 from ssmtp.errors import Bug, Failure, SystemTrouble
 from ssmtp.smtp.lines import AUTH_MOST
@@ -29,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Callable, Generator, Iterator
-    from ssl import MemoryBIO, SSLContext, SSLObject
     from typing import Any
 
     from ssmtp.receipt import Receipt
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from ssmtp.smtp.phases import Clocks
     from ssmtp.smtp.steps import Secured, StartTls
     from ssmtp.trace import Trace
+    from ssmtp.wire.cipher import Cipher
 
     Task = Generator[Any, Any, Any]
 
@@ -53,16 +52,13 @@ class Channel:
     """
 
     __slots__ = (
+        "_cipher",
         "_ended",
         "_hide",
-        "_in",
         "_inbox",
-        "_out",
         "_ready",
         "_sock",
-        "_tls",
         "clocks",
-        "first",
         "start",
         "trace",
     )
@@ -79,27 +75,16 @@ class Channel:
         self.trace = trace
         self._inbox = Inbox()
         self._inbox.feed(early)
-        self._ready: deque[Reply | Broken] = deque()
+        self._ready: list[Reply | Broken] = []
         self._ended: Broken | None = None
         self._hide: tuple[str, ...] = ()
-        self._tls: SSLObject | None = None
-        self._in: MemoryBIO | None = None
-        self._out: MemoryBIO | None = None
-        self.first = b""
+        self._cipher: Cipher | None = None
         self.start: Callable[[Channel, StartTls], Task] | None = None
 
     def close(self) -> None:
         """Close the connection, with TLS's word of farewell where it can be said."""
-        if self._tls is not None and self._ended is None:
-            try:
-                self._tls.unwrap()
-            except (OSError, ValueError):
-                pass
-            try:
-                if self._out is not None:
-                    self._sock.send(self._out.read())
-            except OSError:
-                pass
+        if self._cipher is not None and self._ended is None:
+            self._send_once(self._cipher.farewell())
         self._sock.close()
 
     # -- the dialogue
@@ -192,7 +177,7 @@ class Channel:
         first = self._ready[0]
         if isinstance(first, Broken):
             raise first
-        self._ready.popleft()
+        del self._ready[0]
         reply = first.without(step.hide)
         if self.trace is not None:
             self.trace.received(reply)
@@ -236,10 +221,10 @@ class Channel:
         data = self._recv()
         if data is None:
             return False
-        if self._tls is None:
-            self._inbox.feed(data)
-            return bool(data) or self._ended is not None
-        return self._decrypt(data)
+        if self._cipher is not None:
+            data, self._ended = self._cipher.decrypt(data, self._ended)
+        self._inbox.feed(data)
+        return bool(data) or self._ended is not None
 
     def _recv(self) -> bytes | None:
         try:
@@ -253,39 +238,12 @@ class Channel:
             self._ended = Broken("closed the connection")
         return data
 
-    def _decrypt(self, data: bytes) -> bool:
-        import ssl
-
-        assert self._tls is not None
-        assert self._in is not None
-        self._in.write(data)
-        if not data:
-            self._in.write_eof()
-        before = self._ended
-        changed = before is not None
-        try:
-            while plain := self._tls.read(BLOCK):
-                self._inbox.feed(plain)
-                changed = True
-            self._ended = before or Broken("closed the connection")
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLZeroReturnError:
-            self._ended = Broken("closed the connection")
-        except ssl.SSLEOFError:
-            self._ended = before or Broken("closed the connection without ending TLS")
-        except ssl.SSLError as error:
-            from ssmtp.wire.tls import reason
-
-            self._ended = before or Broken(f"broke TLS off ({reason(error)})")
-        return changed or self._ended is not None
-
     def _write(
         self, piece: bytes, flight: Flight, deadline: float
     ) -> Generator[Any, Any, bool]:
         """Write octets. With content, False when the mailhub interrupts."""
-        if self._tls is not None:
-            piece = self._encrypt(piece)
+        if self._cipher is not None:
+            piece = self._cipher.encrypt(piece)
         rest = memoryview(piece)
         fd = self._sock.fileno()
         while rest:
@@ -298,6 +256,7 @@ class Channel:
                 self._linger()
                 if self._ended is None:
                     self._ended = _lost(error)
+                self._unsent(flight, rest, piece)
                 return False
             if done:
                 rest = rest[done:]
@@ -305,28 +264,22 @@ class Channel:
                 continue
             ready = yield Wait({fd: READ | WRITE}, deadline)
             if not ready:
+                self._unsent(flight, rest, piece)
                 raise Broken(f"took nothing for {self.clocks.command:g} s", late=True)
             self._pull()
             if flight.content is not None:
                 if self._stopped(flight):
+                    self._unsent(flight, rest, piece)
                     return False
             elif self._ended is not None or len(self._inbox) > FLOOD:
                 return False
         return True
 
-    def _encrypt(self, piece: bytes) -> bytes:
-        import ssl
-
-        assert self._tls is not None
-        assert self._out is not None
-        try:
-            if piece:
-                self._tls.write(piece)
-        except ssl.SSLError as error:
-            from ssmtp.wire.tls import reason
-
-            raise Broken(f"broke TLS off ({reason(error)})") from error
-        return self._out.read()
+    @staticmethod
+    def _unsent(flight: Flight, rest: memoryview, piece: bytes) -> None:
+        """Take back that the content was ended, if nothing of its last piece left."""
+        if len(rest) == len(piece):
+            flight.committed = False
 
     def _linger(self) -> None:
         """Take in all that came before the connection broke."""
@@ -356,84 +309,44 @@ class Channel:
             raise Broken(words, answer=first)
         raise Broken(words, garbled=self._inbox.start or b"?")
 
-    def handshake(
-        self, context: SSLContext, host: bytes | None, deadline: float
-    ) -> Generator[Any, Any, SSLObject]:
-        """Set up TLS over what is connected; return the session.
+    def handshake(self, cipher: Cipher, deadline: float) -> Generator[Any, Any, None]:
+        """Set up TLS over what is connected.
 
         Raises `ssl.SSLError`, or `Broken` when the connection ends or it gets late.
         """
-        import ssl
-
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        session = context.wrap_bio(incoming, outgoing, server_hostname=host)
-        while True:
+        done = False
+        while not done:
             try:
-                session.do_handshake()
-                finished = True
-            except ssl.SSLWantReadError:
-                finished = False
-            except ssl.SSLError:
-                self._send_once(outgoing.read())
-                raise
-            yield from self._write_raw(outgoing.read(), deadline)
-            if finished:
-                break
+                done = cipher.shake()
+            finally:
+                # An alert too, when it goes wrong.
+                self._send_once(cipher.give())
+            if not done:
+                cipher.take((yield from self._raw(deadline)))
+        self._cipher = cipher
+        # What came behind the last octets of the handshake is decrypted now.
+        data, self._ended = cipher.decrypt(b"", None)
+        self._inbox.feed(data)
+
+    def _raw(self, deadline: float) -> Generator[Any, Any, bytes]:
+        while True:
             data = self._recv()
-            while data is None:
-                ready = yield Wait({self._sock.fileno(): READ}, deadline)
-                if not ready:
-                    raise Broken(
-                        f"took longer than {self.clocks.connect:g} s", late=True
-                    )
-                data = self._recv()
-            if not data:
-                assert self._ended is not None
+            if data:
+                return data
+            if self._ended is not None:
                 raise self._ended
-            self.first = self.first or data[:80]
-            incoming.write(data)
-        self._tls, self._in, self._out = session, incoming, outgoing
-        # Tickets may have come with the last octets of the handshake.
-        self._decrypt_rest()
-        return session
-
-    def _decrypt_rest(self) -> None:
-        assert self._in is not None
-        if self._in.pending:
-            self._decrypt_pending()
-
-    def _decrypt_pending(self) -> None:
-        import ssl
-
-        assert self._tls is not None
-        try:
-            while plain := self._tls.read(BLOCK):
-                self._inbox.feed(plain)
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError:
-            self._ended = Broken("broke TLS off")
+            ready = yield Wait({self._sock.fileno(): READ}, deadline)
+            if not ready:
+                seconds = self.clocks.connect
+                raise Broken(f"took longer than {seconds:g} s", late=True)
 
     def _send_once(self, data: bytes) -> None:
+        """Send a few octets, for which there is always room."""
         try:
             if data:
                 self._sock.send(data)
         except OSError:
             pass
-
-    def _write_raw(self, data: bytes, deadline: float) -> Task:
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._sock.send(rest) :]
-            except (BlockingIOError, InterruptedError):
-                ready = yield Wait({self._sock.fileno(): WRITE}, deadline)
-                if not ready:
-                    raise Broken(
-                        f"took longer than {self.clocks.connect:g} s", late=True
-                    ) from None
-            except OSError as error:
-                raise _lost(error) from error
 
 
 def _pieces(flight: Flight) -> Iterator[tuple[bytes, bool]]:

@@ -20,6 +20,7 @@ import os
 from ssmtp.errors import ConfigError, NetworkTrouble, SiteTrouble
 from ssmtp.smtp.reply import escaped
 from ssmtp.smtp.steps import Secured
+from ssmtp.wire.certificate import end_point, public_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -175,22 +176,24 @@ def start(
     """
     import ssl
 
+    from ssmtp.wire.cipher import Cipher
+
+    cipher = Cipher(made, host.partition("%")[0].rstrip(".").encode("ascii"))
     try:
-        # Octets, because text would go through the codec for IDNA.
-        name = host.partition("%")[0].rstrip(".").encode("ascii")
-        session = yield from channel.handshake(made, name, deadline)
+        yield from channel.handshake(cipher, deadline)
     except ssl.SSLCertVerificationError as error:
         raise _distrust(error, hub, host) from error
     except ssl.SSLError as error:
-        raise _handshake(error, hub, channel.first) from error
+        raise _handshake(error, hub, cipher.first) from error
+    session = cipher.session
     certificate = session.getpeercert(binary_form=True) or b""
     pinned = wanted and bool(config.tls_fingerprints)
     if pinned:
         _check_pins(certificate, config, hub)
-    cipher = session.cipher()
+    suite = session.cipher()
     return Secured(
         session.version() or "TLS",
-        cipher[0] if cipher else "?",
+        suite[0] if suite else "?",
         pinned or made.verify_mode == ssl.CERT_REQUIRED,
         end_point(certificate),
     )
@@ -295,98 +298,3 @@ def _handshake(error: Any, hub: str, first: bytes) -> SiteTrouble:
     return SiteTrouble(
         f"TLS with {hub} failed: {why}", "check that this port speaks TLS"
     )
-
-
-# -- what Python's ssl does not tell about a certificate
-
-
-def _item(der: bytes, at: int) -> tuple[int, int, int]:
-    """Return tag, start and end of the content of the DER element at `at`."""
-    tag, size = der[at], der[at + 1]
-    at += 2
-    if size & 0x80:
-        count = size & 0x7F
-        if not 1 <= count <= 4:
-            raise ValueError("not DER")
-        size = int.from_bytes(der[at : at + count], "big")
-        at += count
-    if at + size > len(der):
-        raise ValueError("not DER")
-    return tag, at, at + size
-
-
-def public_key(certificate: bytes) -> bytes | None:
-    """Return the SubjectPublicKeyInfo of a certificate (RFC 5280 §4.1), in DER."""
-    try:
-        _, at, _ = _item(certificate, 0)
-        _, at, _ = _item(certificate, at)
-        tag, _, end = _item(certificate, at)
-        if tag == 0xA0:  # the version
-            at = end
-        for _ in range(5):  # serial number, signature, issuer, validity, subject
-            _, _, at = _item(certificate, at)
-        _, _, end = _item(certificate, at)
-        return certificate[at:end]
-    except (IndexError, ValueError):
-        return None
-
-
-# The last octets of signature algorithm identifiers, and their hashes.
-_RSA = bytes.fromhex("2a864886f70d0101")
-_ECDSA = bytes.fromhex("2a8648ce3d04")
-HASHES = {
-    _RSA + b"\4": "sha256",  # MD5 counts as SHA-256 (RFC 5929 §4.1)
-    _RSA + b"\5": "sha256",  # SHA-1 too
-    _RSA + b"\x0b": "sha256",
-    _RSA + b"\x0c": "sha384",
-    _RSA + b"\x0d": "sha512",
-    _RSA + b"\x0e": "sha224",
-    _ECDSA + b"\1": "sha256",  # SHA-1
-    _ECDSA + b"\3\1": "sha224",
-    _ECDSA + b"\3\2": "sha256",
-    _ECDSA + b"\3\3": "sha384",
-    _ECDSA + b"\3\4": "sha512",
-}
-_PSS = _RSA + b"\x0a"
-_SHA2 = bytes.fromhex("6086480165030402")
-
-
-def end_point(certificate: bytes) -> bytes | None:
-    """Return the tls-server-end-point channel binding (RFC 5929 §4).
-
-    It is the certificate's hash, with the hash function of its signature. None when
-    that is not defined, as for Ed25519.
-    """
-    try:
-        _, at, _ = _item(certificate, 0)
-        _, _, at = _item(certificate, at)  # past tbsCertificate
-        _, at, end = _item(certificate, at)  # signatureAlgorithm
-        _, start, stop = _item(certificate, at)
-        algorithm = certificate[start:stop]
-        name = HASHES.get(algorithm)
-        if algorithm == _PSS:
-            name = _pss_hash(certificate[stop:end])
-    except (IndexError, ValueError):
-        return None
-    if name is None:
-        return None
-    from hashlib import new
-
-    return new(name, certificate).digest()
-
-
-def _pss_hash(parameters: bytes) -> str | None:
-    """Find the hash in RSASSA-PSS-params (RFC 4055 §3.1); SHA-1 is the default."""
-    _, at, end = _item(parameters, 0)
-    if at == end:
-        return "sha256"
-    tag, at, _ = _item(parameters, at)
-    if tag != 0xA0:
-        return "sha256"
-    _, at, _ = _item(parameters, at)
-    _, start, stop = _item(parameters, at)
-    names = {1: "sha256", 2: "sha384", 3: "sha512", 4: "sha224"}
-    found = parameters[start:stop]
-    if found[:-1] != _SHA2:
-        return None
-    return names.get(found[-1])
