@@ -58,7 +58,8 @@ class Hub:
     """A listening mailhub; `replies` overrides the answer to a verb.
 
     `replies` maps a verb (GREETING, EHLO, MAIL, RCPT, DATA, DOT, QUIT, AUTH…) to the
-    raw text to send; "close" drops the connection, "hang" never answers. `RCPT#2` is the second RCPT.
+    raw text to send; "close" drops the connection, "hang" never answers. `RCPT#2` is
+    the second RCPT.
     """
 
     tls: str = "none"  # none | starttls | implicit

@@ -93,7 +93,7 @@ def render(
             if encoding in ("8bit", "binary") and not eightbit:
                 fields = with_field(fields, "Content-Transfer-Encoding", "7bit")
     if not smtputf8:
-        fields = [fieldform.to_ascii(f) for f in fields]
+        fields = [fieldform.fit(fieldform.to_ascii(f)) for f in fields]
     return Content(header.write(fields), blocks, size, eightbit)
 
 

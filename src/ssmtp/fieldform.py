@@ -286,24 +286,31 @@ def _encoded_parameters(body: str, wanted: Wanted) -> str:
     out = []
     for i, part in enumerate(parameters(body)):
         name, sign, value = part.partition("=")
-        if not wanted(part):
-            out.append(part)
-        elif i and sign and not wanted(name):
-            value = value.strip(" \t\n")
-            if value.startswith('"'):
-                value = addresslist.unquote(value)
-            data = value.encode("utf-8", "surrogateescape")
-            charset = "iso-8859-1" if _is_unsound(value) else "utf-8"
-            coded = "".join(
-                chr(b)
-                if 48 <= b <= 57 or 65 <= b <= 90 or 97 <= b <= 122 or b in b"-._"
-                else f"%{b:02X}"
-                for b in data
-            )
-            out.append(f"{name.rstrip()}*={charset}''{coded}")
+        if i and sign and wanted(value) and not wanted(name):
+            value = _extended(value.strip(" \t\n"))
+            # One that no line could hold is given up.
+            if len(name) + len(value) > LINE_MAX - 10:
+                value = "utf-8''"
+            out.append(f"{name.rstrip()}*={value}")
         else:
             out.append("".join("?" if wanted(c) else c for c in part))
-    return ";".join(out)
+    text = ";".join(out)
+    if len(text) < _LINE_GOOD:
+        return text
+    out = [part.strip(" \t\n") for part in out]
+    return ";\n ".join(part for part in out if part)
+
+
+def _extended(value: str) -> str:
+    """Write the value of a parameter with its charset and percent signs."""
+    if value.startswith('"'):
+        value = addresslist.unquote(value)
+    charset = "iso-8859-1" if _is_unsound(value) else "utf-8"
+    coded = "".join(
+        chr(b) if (b < 128 and chr(b).isalnum()) or b in b"-._" else f"%{b:02X}"
+        for b in value.encode("utf-8", "surrogateescape")
+    )
+    return f"{charset}''{coded}"
 
 
 def parameters(body: str) -> list[str]:

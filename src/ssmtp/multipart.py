@@ -15,6 +15,7 @@ multipart messages and old mailhubs only.
 from __future__ import annotations
 
 from ssmtp import addresslist, content, fieldform, header
+from ssmtp.errors import InputRefused
 from ssmtp.header import Field
 
 TYPE_CHECKING = False
@@ -233,7 +234,15 @@ def _delimiter(boundary: str) -> bytes:
 
 
 def _write(fields: list[Field]) -> bytes:
-    return header.write([fieldform.to_ascii(fieldform.sound(f)) for f in fields])
+    return header.write([_in_ascii(fieldform.sound(f)) for f in fields])
+
+
+def _in_ascii(f: Field) -> Field:
+    try:
+        return fieldform.to_ascii(f)
+    except InputRefused:
+        # An address that has no ASCII form; the message within is not ours to refuse.
+        return f.replaced("".join(c if c.isascii() else "?" for c in f.body))
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:

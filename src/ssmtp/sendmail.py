@@ -125,6 +125,7 @@ def send(options: Options, words: list[str], stdin: int) -> int:
         delivery.deliver(_request(options, words, signals.hold), taken)
     finally:
         taken.body.close()
+        signals.ignore()
     return EX_OK
 
 

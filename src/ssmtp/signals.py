@@ -51,6 +51,14 @@ class Signals:
         for number in self._before:
             signal.signal(number, self._note)
 
+    def ignore(self) -> None:
+        """Let nothing change the exit code of a run that has nothing left to do.
+
+        The interpreter takes Python's own handlers away before the process has ended.
+        """
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
     def release(self) -> None:
         """Put back the handlers that stood before, and let them have what came."""
         for number, before in self._before.items():

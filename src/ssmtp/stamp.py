@@ -53,6 +53,8 @@ def is_date(value: str) -> bool:
 
     The obsolete zones and two-digit years of section 4.3 are fine.
     """
+    if not value.isascii() or not value.replace("\t", " ").isprintable():
+        return False
     if "(" in value:
         value = value.partition("(")[0]
     words = value.replace(",", ", ").split()

@@ -90,15 +90,14 @@ def test_the_list_tells_what_a_person_needs(queue):
     assert row.endswith(" B  deferred  bob@d.org  ann@d.org   no way; try later")
 
 
-def test_what_lies_elsewhere_is_mentioned(queue, tmp_path, monkeypatch):
-    """With a state directory set, the messages in /var/tmp are not forgotten."""
+def test_a_state_directory_is_a_queue_of_its_own(queue, tmp_path, monkeypatch):
+    """With one set, what lies elsewhere is neither listed, sent again nor dropped."""
     kept = queue.keep()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    code, out, err = queue.call()
 
-    assert (0, "Mail queue is empty\n") == (code, out)
-    assert "1 more kept outside of XDG_STATE_HOME" in err
-    assert 0 == queue.call("drop", kept.id)[0]
+    assert (0, "Mail queue is empty\n", "") == queue.call()
+    assert (0, "Mail queue is empty\n", "") == queue.call("retry", "--all")
+    assert 64 == queue.call("drop", kept.id)[0]
 
 
 def test_the_list_is_also_for_programs(queue):
@@ -327,6 +326,20 @@ def test_retry_can_show_the_dialogue(queue, hub):
 
     assert 0 == code
     assert "[->] MAIL FROM:<bob@d.org>" in err
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_retry_with_another_configuration(queue, hub, tmp_path, raw):
+    """-C FILE is used instead of the configuration of the run that failed."""
+    queue.conf.write_text("mailhub=127.0.0.1:1\n")
+    kept = queue.keep(raw=raw)
+    other = tmp_path / "other.conf"
+    other.write_text(f"mailhub=127.0.0.1:{hub.port}\nhostname=other.test\n")
+    code, _, err = queue.call("retry", "-C", str(other), kept.id)
+
+    assert (0, "") == (code, err)
+    assert 1 == len(hub.mails)
+    assert "EHLO other.test" == hub.commands[0]
 
 
 def test_a_mistyped_id_leaves_the_others_alone(queue):

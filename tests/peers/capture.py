@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 import time
@@ -22,11 +23,19 @@ DEFERRED = "deferred@example.net"
 
 
 def free_port() -> int:
-    """Find a TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a TCP port of loopback that nobody listens on.
+
+    It lies below those that the system gives to outgoing connections, so that none of
+    them takes it before it is used.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_for_port(port: int, seconds: float = 30) -> None:

@@ -68,11 +68,11 @@ EXTENSIONS = {
 """What the tests know each to offer, of what the program uses."""
 
 
-def _passwords(box: Box, places: Certificates) -> None:
+def _passwords(box: Box, certificates: Certificates) -> None:
     # In Base64: a colon would end the field.
     secret = base64.b64encode(PASSWORD.encode()).decode()
     box.write("/etc/peer/passwd", f"{USER}:{{PLAIN.b64}}{secret}\n")
-    box.write("/etc/peer/chain.pem", places.chain)
+    box.write("/etc/peer/chain.pem", certificates.chain)
 
 
 def _dovecot(box: Box, text: str) -> None:

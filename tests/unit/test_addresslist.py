@@ -52,6 +52,7 @@ def full(text: str) -> list[tuple[str, str, str | None]]:
         ("<@one.example,@two.example:a@x>", [("a", "x")]),
         ("<>, a@x", [("a", "x")]),
         ("< >", []),
+        ("<(c) a@x (c)>", [("a", "x")]),
         ('"a b"@x', [("a b", "x")]),
         (r'"a\"\\b"@x', [(r'a"\b', "x")]),
         ('"a\n b"@x', [("a b", "x")]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -305,7 +306,7 @@ def test_the_state_directory_is_used_when_it_is_set(shared, tmp_path):
 
 
 def test_a_state_directory_is_a_store_apart(shared, tmp_path):
-    """With one set, only what lies there is listed; an id is found everywhere."""
+    """With one set, only what lies there is listed and found; else only the rest."""
     other = keep(environ={})
     env = {"XDG_STATE_HOME": str(tmp_path / "state")}
 
@@ -313,25 +314,54 @@ def test_a_state_directory_is_a_store_apart(shared, tmp_path):
     kept = keep(environ=env)
     assert [kept.id] == [entry.id for entry in failed.entries(env)]
     assert [other.id] == [entry.id for entry in failed.entries({})]
-    assert 2 == len(failed.entries(env, everywhere=True))
-    assert other.path == failed.load(other.id, env).path
+    with pytest.raises(UsageError):
+        failed.load(other.id, env)
+    with pytest.raises(UsageError):
+        failed.load(kept.id, {})
 
 
-def test_an_unusable_state_directory_hides_nothing(shared, tmp_path):
-    """What was kept in /var/tmp because of it is listed."""
+def test_an_unusable_state_directory_has_a_stand_in_of_its_own(shared, tmp_path):
+    """It lies in /var/tmp, and is found with that state directory and no other."""
+    env = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    first = keep(environ=env)
+    (tmp_path / "state").rename(tmp_path / "away")
+    (tmp_path / "state").write_text("")
+    kept = keep(environ=env)
+    stand_in = Path(kept.path).parent
+
+    assert (shared[0], 0o700) == (stand_in.parent, mode(stand_in))
+    assert re.fullmatch(f"ssmtp-{UID}-[0-9a-f]{{8}}", stand_in.name)
+    assert [kept.id] == [entry.id for entry in failed.entries(env)]
+    assert [] == failed.entries({})
+    assert [] == failed.entries({"XDG_STATE_HOME": str(tmp_path / "another")})
+
+    (tmp_path / "state").unlink()
+    (tmp_path / "away").rename(tmp_path / "state")
+
+    assert {first.id, kept.id} == {entry.id for entry in failed.entries(env)}
+
+
+def test_a_squatted_stand_in_is_survived(shared, tmp_path):
+    """The name is no secret, so another one is used and found."""
     (tmp_path / "state").write_text("")
     env = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    taken = Path(keep(environ=env).path).parent
+    taken.rename(tmp_path / "away")
+    taken.write_text("")
     kept = keep(environ=env)
 
+    assert Path(kept.path).parent.name.startswith(f"{taken.name}.")
     assert [kept.id] == [entry.id for entry in failed.entries(env)]
+    assert [] == failed.entries({})
 
 
-@pytest.mark.parametrize("value", ["relative/state", "", "/proc/nowhere"])
-def test_an_unusable_state_directory_is_passed_over(shared, value):
-    """A relative or impossible $XDG_STATE_HOME means /var/tmp."""
+@pytest.mark.parametrize("value", ["relative/state", ""])
+def test_a_relative_state_directory_is_ignored(shared, value):
+    """It counts as not set, as the XDG base directory specification wants."""
     kept = keep(environ={"XDG_STATE_HOME": value})
 
     assert f"{shared[0]}/ssmtp-{UID}" == os.path.dirname(kept.path)
+    assert [kept.id] == [entry.id for entry in failed.entries({})]
 
 
 def test_links_in_the_state_directory_are_not_followed(shared, tmp_path):
@@ -343,7 +373,7 @@ def test_links_in_the_state_directory_are_not_followed(shared, tmp_path):
     kept = keep(environ={"XDG_STATE_HOME": str(state)})
 
     assert [] == os.listdir(tmp_path / "elsewhere")
-    assert f"{shared[0]}/ssmtp-{UID}" == os.path.dirname(kept.path)
+    assert kept.path.startswith(f"{shared[0]}/ssmtp-{UID}-")
 
 
 def squat_with_file(path: Path, _: Path) -> None:
@@ -401,7 +431,7 @@ def test_root_is_not_lured_into_the_state_directory_of_another_user(shared, tmp_
     os.chown(state, 1234, 1234)
     kept = keep(environ={"XDG_STATE_HOME": str(state)})
 
-    assert f"{shared[0]}/ssmtp-0" == os.path.dirname(kept.path)
+    assert kept.path.startswith(f"{shared[0]}/ssmtp-0-")
     assert [] == os.listdir(state)
 
 
@@ -787,9 +817,12 @@ def test_root_can_see_what_is_kept_for_everybody(shared):
     for path in (other, other / "x"):
         os.chown(path, 1234, 1234)
 
+    stand_in = keep(environ={"XDG_STATE_HOME": "/proc/nowhere"})
+
     assert [ours.id] == [entry.id for entry in failed.entries()]
-    assert {ours.id, "x"} == {entry.id for entry in failed.all_entries()}
-    assert [""] * 2 == [entry.damage for entry in failed.all_entries()]
+    everything = failed.all_entries()
+    assert {ours.id, "x", stand_in.id} == {entry.id for entry in everything}
+    assert [""] * 3 == [entry.damage for entry in everything]
 
 
 # Choosing, locking, settling

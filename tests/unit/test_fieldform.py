@@ -153,6 +153,24 @@ def test_parameters(body, written):
     assert written == f.body
 
 
+@pytest.mark.parametrize("size", [10, 100, 160, 200])
+def test_long_parameters(size):
+    """A parameter that has become long has a line of its own, or is given up."""
+    f = fieldform.to_ascii(
+        Field("Content-Type", f" a/b; charset=c; name={'ü' * size}; ; x=y;")
+    )
+
+    assert f.body.isascii()
+    assert ["a/b", "charset=c", "x=y"] == [
+        p.strip(" ;\n")
+        for p in fieldform.parameters(f.body)
+        if "name" not in p and p.strip()
+    ]
+    assert max(map(len, f.body.split("\n"))) <= 998
+    assert all(map(str.strip, f.body.split("\n")))
+    assert (size < 200) == ("%C3%BC" * size in f.body)
+
+
 def test_ascii_fields_stay():
     """A field that needs nothing is handed back itself."""
     f = Field("Subject", " a\n\tb")

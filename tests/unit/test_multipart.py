@@ -172,6 +172,14 @@ def test_depth():
     assert "ü".encode() in sent.body(eightbitmime=False)
 
 
+def test_addresses_of_a_message_within():
+    """An address without an ASCII form in a message within stops nothing."""
+    sent = send(HEAD.format("message/rfc822") + "To: jürgen@x\nSubject: ä\n\nü\n")
+    wire = sent.body(eightbitmime=False)
+
+    assert b"To: j?rgen@x\r\nSubject: =?utf-8?b?w6Q=?=\r\n" in wire
+
+
 def test_parts_without_a_header():
     """A part that begins with text instead of a header is passed on."""
     part = "--b\nno field\n\nü\n--b--\n"

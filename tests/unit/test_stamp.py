@@ -81,6 +81,8 @@ def test_dates(text):
         "Sat, 21 Nov 2026 19:31:49 +0000 more",
         "Sat, 21 Nov 2026 19:31:49 Europe/Madrid",
         "Sat, 21 Nov",
+        "\u2028Sat, 21 Nov 2026 19:31:49 +0000",
+        "Sat, 21\x0bNov 2026 19:31:49 +0000",
         "(Sat, 21 Nov 2026 19:31:49 +0000)",
         "Sat, 2¹ Nov 2026 19:31:49 +0000",
     ],

@@ -12,6 +12,7 @@ from typing import Any
 
 from ssmtp.ctl import complain
 from ssmtp.errors import EX_OK, EX_TEMPFAIL, Failure, UsageError
+from ssmtp.options import Options
 from ssmtp.spool import failed, listing
 from ssmtp.spool.entry import Entry
 from ssmtp.spool.keptfile import escape
@@ -68,6 +69,12 @@ def add(subparsers: Any) -> None:
         action="store_true",
         help="with --all: also those that may have been delivered already",
     )
+    retry.add_argument(
+        "-C",
+        dest="config",
+        metavar="FILE",
+        help="the configuration to use instead of the one of the run that failed",
+    )
     retry.add_argument("-v", "--verbose", action="store_true", help="show the dialogue")
     retry.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
@@ -117,14 +124,6 @@ def list_(args: argparse.Namespace) -> int:
         print(listing.EMPTY)
     else:
         _table(entries)
-    if not args.json and not args.all_users:
-        elsewhere = len(failed.entries(everywhere=True)) - len(entries)
-        if elsewhere > 0:
-            print(
-                f"ssmtpctl: {elsewhere} more kept outside of XDG_STATE_HOME;"
-                " unset it to list them",
-                file=sys.stderr,
-            )
     return EX_OK
 
 
@@ -165,13 +164,10 @@ def retry(args: argparse.Namespace) -> int:
         )
     told = []
     code = EX_OK
-    if args.all:
-        entries = failed.entries()
-    else:
-        among = failed.entries(everywhere=True)
-        entries = list(
-            {e.path: e for e in (_named(i, among) for i in args.ids)}.values()
-        )
+    entries = failed.entries()
+    if not args.all:
+        named = (failed.choose(word, entries) for word in args.ids)
+        entries = list({entry.path: entry for entry in named}.values())
     for entry in entries:
         if args.all and entry.state == "in-doubt" and not args.in_doubt:
             result = "skipped"
@@ -199,9 +195,10 @@ def retry(args: argparse.Namespace) -> int:
 
 def drop(args: argparse.Namespace) -> int:
     """Remove messages and say what they were."""
-    among = failed.entries(everywhere=True)
+    among = failed.entries()
     # All ids are looked up first: a mistyped one must not leave half of it done.
-    chosen = {e.path: e for e in (_named(word, among) for word in args.ids)}
+    named = (failed.choose(word, among) for word in args.ids)
+    chosen = {entry.path: entry for entry in named}
     told = []
     code = EX_OK
     for entry in chosen.values():
@@ -232,8 +229,10 @@ def _resend(entry: Entry, args: argparse.Namespace) -> str:
         from ssmtp import trace
 
         watch = trace.Trace(lambda line: print(escape(line), file=sys.stderr))
+    wanted = Options("ssmtpctl")
+    wanted.config_path = args.config
     request = delivery.Request(
-        entry.options(), accounts.caller(), os.environ, entry.head.arguments, watch
+        wanted, accounts.caller(), os.environ, entry.head.arguments, watch
     )
     receipt = delivery.retry(entry, request)
     return f"{receipt.hub} said {receipt.reply}"
@@ -259,10 +258,6 @@ def facts(entry: Entry) -> dict[str, object]:
         "config": head.config_path or None,
         "arguments": head.arguments,
     }
-
-
-def _named(word: str, among: list[Entry]) -> Entry:
-    return failed.choose(word, among)
 
 
 def _table(entries: list[Entry]) -> None:

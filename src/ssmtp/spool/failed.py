@@ -109,21 +109,15 @@ def keep(
 
 
 def entries(
-    environ: Mapping[str, str] | None = None,
-    uid: int | None = None,
-    *,
-    everywhere: bool = False,
+    environ: Mapping[str, str] | None = None, uid: int | None = None
 ) -> list[Entry]:
-    """Return what is kept for the calling user, oldest first, whole or not.
-
-    `everywhere` means: also outside of the state directory that is set now.
-    """
-    return _entries(environ, os.getuid() if uid is None else uid, everywhere)
+    """Return what is kept for the calling user, oldest first, whole or not."""
+    return _entries(environ, os.getuid() if uid is None else uid)
 
 
 def all_entries(environ: Mapping[str, str] | None = None) -> list[Entry]:
     """Return what is kept for every user whose directory can be read (root)."""
-    return _entries(environ, None, True)
+    return _entries(environ, None)
 
 
 def load(
@@ -133,7 +127,7 @@ def load(
 
     Raises UsageError (64) when there is none, or more than one.
     """
-    return choose(word, entries(environ, uid, everywhere=True))
+    return choose(word, entries(environ, uid))
 
 
 def choose(word: str, among: Iterable[Entry]) -> Entry:
@@ -335,13 +329,11 @@ def _fill(fd: int, head: keptfile.Head, text: _Text) -> None:
 # Reading
 
 
-def _entries(
-    environ: Mapping[str, str] | None, uid: int | None, everywhere: bool
-) -> list[Entry]:
+def _entries(environ: Mapping[str, str] | None, uid: int | None) -> list[Entry]:
     found = []
     if environ is None:
         environ = os.environ
-    for place in places.for_reading(environ, uid, everywhere=everywhere):
+    for place in places.for_reading(environ, uid):
         try:
             for name in os.listdir(place.fd):
                 if not name.startswith("."):

@@ -4,17 +4,22 @@ A directory of the failed store is used only through a descriptor that was opene
 without following a link and whose owner and type were checked with `fstat`: what a
 name stands for can change, an open directory cannot.
 
-- `$XDG_STATE_HOME/ssmtp/failed` when that variable is set and leads somewhere usable;
-- else `/var/tmp/ssmtp-UID`, made 0700. Names there are free to all users, so somebody
-  may have taken ours (*squatting*): then a random suffix is added, and reading looks at
-  every directory of that form that is really ours;
-- `/tmp` in the same manner when `/var/tmp` cannot be written.
+- `$XDG_STATE_HOME/ssmtp/failed` when that variable is set. When nothing can be written
+  there, `/var/tmp/ssmtp-UID-HASH` stands in for it, with the CRC-32 of the variable:
+  what was kept for one state directory is found with that one, and with no other;
+- `/var/tmp/ssmtp-UID` when it is not set.
+
+Names in `/var/tmp` are free to all users, so somebody may have taken ours
+(*squatting*): then a random suffix is added, and reading looks at every directory of
+that form that is really ours. They are made 0700. `/tmp` serves in the same manner when
+`/var/tmp` cannot be written.
 
 Nothing is ever made in the home directory otherwise.
 """
 
 from __future__ import annotations
 
+import binascii
 import errno
 import os
 import stat
@@ -56,8 +61,8 @@ def for_writing(
 
     What stands in the way of one is added to `troubles`. The caller closes each place.
     """
-    state = environ.get("XDG_STATE_HOME", "")
-    if state.startswith("/"):
+    state = _state(environ)
+    if state:
         try:
             place = _state_place(state, uid, make=True)
         except OSError as error:
@@ -66,43 +71,35 @@ def for_writing(
             yield place
     for parent in SHARED:
         try:
-            place = _shared_place(parent, uid)
+            place = _shared_place(parent, _shared_name(state, uid), uid)
         except OSError as error:
             troubles.append(f"{parent}: {error.strerror}")
         else:
             yield place
 
 
-def for_reading(
-    environ: Mapping[str, str], uid: int | None, *, everywhere: bool = False
-) -> Iterator[Place]:
-    """Yield the directories in which kept messages may lie, those that there are.
+def for_reading(environ: Mapping[str, str], uid: int | None) -> Iterator[Place]:
+    """Yield the directories in which `for_writing` may have put messages.
 
-    They are the state directory where that is set, else those below `SHARED`; with
-    `everywhere` both. With uid None it is everywhere and for all users: below `SHARED`
-    the names tell whose they are. Directories that are not what their name says are
-    passed over. The caller closes each place.
+    With uid None they are those of all users: below `SHARED` the names tell whose they
+    are. Directories that are not what their name says are passed over. The caller
+    closes each place.
     """
-    state = environ.get("XDG_STATE_HOME", "")
-    if state.startswith("/"):
-        own = False
+    state = _state(environ)
+    if state:
         try:
             yield _state_place(state, os.getuid() if uid is None else uid, make=False)
-            own = True
-        except FileNotFoundError:
-            own = True  # nothing has been kept there yet
         except OSError:
             pass
-        if own and not everywhere and uid is not None:
-            return
     for parent in SHARED:
         try:
             names = sorted(os.listdir(parent))
         except OSError:
             continue
         for name in names:
-            owner = _owner_in(name)
-            if owner is None or (uid is not None and owner != uid):
+            stem = name.partition(".")[0]
+            owner = _owner_in(stem) if uid is None else uid
+            if owner is None or (uid is not None and stem != _shared_name(state, uid)):
                 continue
             try:
                 yield _opened(os.path.join(parent, name), owner)
@@ -110,10 +107,26 @@ def for_reading(
                 pass
 
 
-def _owner_in(name: str) -> int | None:
-    """Return the uid in a name like `ssmtp-1000` or `ssmtp-1000.7f3a9c04`."""
-    prefix, _, rest = name.partition("-")
-    digits = rest.partition(".")[0]
+def _state(environ: Mapping[str, str]) -> str:
+    """Return the state directory, or nothing when it is not set.
+
+    A relative path is to be ignored, says the XDG base directory specification.
+    """
+    state = environ.get("XDG_STATE_HOME", "")
+    return state if state.startswith("/") else ""
+
+
+def _shared_name(state: str, uid: int) -> str:
+    """Return the name below `SHARED` that belongs to a state directory, or to none."""
+    if not state:
+        return f"ssmtp-{uid}"
+    return f"ssmtp-{uid}-{binascii.crc32(os.fsencode(state.rstrip('/'))):08x}"
+
+
+def _owner_in(stem: str) -> int | None:
+    """Return the uid in a name like `ssmtp-1000` or `ssmtp-1000-7f3a9c04`."""
+    prefix, _, rest = stem.partition("-")
+    digits = rest.partition("-")[0]
     if prefix != "ssmtp" or not (digits.isascii() and digits.isdigit()):
         return None
     return int(digits)
@@ -144,9 +157,8 @@ def _state_place(state: str, uid: int, *, make: bool) -> Place:
         raise
 
 
-def _shared_place(parent: str, uid: int) -> Place:
+def _shared_place(parent: str, wanted: str, uid: int) -> Place:
     """Open our directory below `parent`, made now or before; survive squatting."""
-    wanted = f"ssmtp-{uid}"
     parent_fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _make(wanted, parent_fd)
