@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time  # for its calendar; the clock is read elsewhere
+
 _DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-_DAY = 86400
 
 
 class Stamp:
@@ -22,30 +23,13 @@ class Stamp:
 
     def date(self) -> str:
         """Return the date as header fields have it (RFC 5322 section 3.3)."""
-        days, seconds = divmod(self.seconds + 60 * self.offset_minutes, _DAY)
-        year, month, day = _civil(days)
-        clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        t = time.gmtime(self.seconds + 60 * self.offset_minutes)
         sign = "-" if self.offset_minutes < 0 else "+"
         hours, minutes = divmod(abs(self.offset_minutes), 60)
         return (
-            f"{_DAYS[(days + 3) % 7]}, {day:02} {_MONTHS[month - 1]} {year:04} "
-            f"{clock} {sign}{hours:02}{minutes:02}"
+            f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04}"
+            f" {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} {sign}{hours:02}{minutes:02}"
         )
-
-
-def _civil(days: int) -> tuple[int, int, int]:
-    """Return year, month and day of a day counted from 1970-01-01.
-
-    Counts in years that begin in March, so that the leap day comes last.
-    """
-    days += 719468
-    era, of_era = divmod(days, 146097)
-    year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
-    month = (5 * of_year + 2) // 153
-    day = of_year - (153 * month + 2) // 5 + 1
-    month += 3 if month < 10 else -9
-    return year + era * 400 + (month <= 2), month, day
 
 
 def is_date(value: str) -> bool:
