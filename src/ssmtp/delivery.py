@@ -291,16 +291,19 @@ class _Run:
         )
         # From here on the message is the mailhub's: a late signal changes nothing.
         self.request.settle()
-        trouble = journal.sent(
-            receipt,
-            envelope=envelope,
-            message_id=message.message_id,
-            login=self.request.caller.login,
-            uid=self.request.caller.uid,
-            tag=self.request.options.log_tag,
-            seconds=time.monotonic() - self.begun,
-            log_file=acc.config.log_file,
-        )
+        try:
+            trouble = journal.sent(
+                receipt,
+                envelope=envelope,
+                message_id=message.message_id,
+                login=self.request.caller.login,
+                uid=self.request.caller.uid,
+                tag=self.request.options.log_tag,
+                seconds=time.monotonic() - self.begun,
+                log_file=acc.config.log_file,
+            )
+        except Exception as error:  # whatever it is, the message was sent
+            trouble = f"not logged: {error}"
         if trouble:
             self.note(trouble)
         return receipt

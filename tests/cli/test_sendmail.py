@@ -52,6 +52,16 @@ class Site:
             words, input=data, capture_output=True, timeout=30, **more
         )
 
+    def start(self, hub: Hub, *lines: str) -> subprocess.Popen:
+        """Start sendmail for one recipient, its standard input still open."""
+        self.configure(hub, *lines)
+        return subprocess.Popen(
+            [SENDMAIL, "-C", str(self.conf), "a@dest.test"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.env,
+        )
+
     def kept(self) -> list[Path]:
         folder = self.state / "ssmtp" / "failed"
         return sorted(folder.iterdir()) if folder.is_dir() else []
@@ -396,26 +406,31 @@ def test_nobody_to_send_to(site: Site) -> None:
     assert 1 == len(site.kept())
 
 
+def give(process: subprocess.Popen, text: bytes, *, whole: bool = False) -> None:
+    """Write to standard input, and close it when that is the whole message."""
+    assert process.stdin is not None
+    process.stdin.write(text)
+    process.stdin.flush()
+    if whole:
+        process.stdin.close()
+        process.stdin = None
+
+
+def terminate(process: subprocess.Popen) -> tuple[int, bytes]:
+    """Send SIGTERM; return the exit code and what was said on standard error."""
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    return process.returncode, said
+
+
 def test_terminated_while_sending(site: Site) -> None:
     """SIGTERM while the mailhub is silent: exit 75 and the message is kept."""
     with running(Hub(replies={"GREETING": "hang"})) as hub:
-        site.configure(hub)
-        process = subprocess.Popen(
-            [SENDMAIL, "-C", str(site.conf), "a@dest.test"],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=site.env,
-        )
-        assert process.stdin is not None
-        process.stdin.write(b"Subject: s\n\nbody\n")
-        process.stdin.close()
+        process = site.start(hub)
+        give(process, b"Subject: s\n\nbody\n", whole=True)
         while not hub.connections:
             time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(timeout=30)
-        assert process.stderr is not None
-        with process.stderr:
-            said = process.stderr.read()
+        code, said = terminate(process)
 
     assert 75 == code
     assert 1 == said.count(b"\n")
@@ -425,20 +440,11 @@ def test_terminated_while_sending(site: Site) -> None:
 def test_terminated_with_a_fallback(site: Site) -> None:
     """SIGTERM ends the run; it is no reason to try the next mailhub."""
     with running(Hub(replies={"GREETING": "hang"})) as hub, running(Hub()) as other:
-        site.configure(hub, f"mailhub=127.0.0.1:{other.port}")
-        process = subprocess.Popen(
-            [SENDMAIL, "-C", str(site.conf), "a@dest.test"],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=site.env,
-        )
-        assert process.stdin is not None
-        process.stdin.write(b"Subject: s\n\nbody\n")
-        process.stdin.close()
+        process = site.start(hub, f"mailhub=127.0.0.1:{other.port}")
+        give(process, b"Subject: s\n\nbody\n", whole=True)
         while not hub.connections:
             time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(timeout=30)
+        code, _ = terminate(process)
 
     assert 75 == code
     assert [] == other.mails
@@ -448,24 +454,12 @@ def test_terminated_with_a_fallback(site: Site) -> None:
 def test_terminated_while_reading(site: Site) -> None:
     """SIGTERM before the message is complete: exit 75, nothing sent or kept."""
     with running(Hub()) as hub:
-        site.configure(hub)
-        process = subprocess.Popen(
-            [SENDMAIL, "-C", str(site.conf), "a@dest.test"],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=site.env,
-        )
+        process = site.start(hub)
+        give(process, b"Subject: s\n\nhalf a mess")
         assert process.stdin is not None
-        process.stdin.write(b"Subject: s\n\nhalf a mess")
-        process.stdin.flush()
         # It has installed its handlers once it has drained the pipe.
-        fd = process.stdin.fileno()
-        drained(fd)
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(timeout=30)
-        process.stdin.close()
-        assert process.stderr is not None
-        process.stderr.close()
+        drained(process.stdin.fileno())
+        code, _ = terminate(process)
 
     assert 75 == code
     assert [] == hub.mails
