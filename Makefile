@@ -9,13 +9,19 @@ BIN := $(VENV)/bin
 # More arguments for pytest, as in: make test ARGS='-k address -x'
 ARGS ?=
 JOBS ?= auto
+# For make fuzz: time for each target, number and seed of the hostile dialogues.
+SECONDS_EACH ?= 60
+DIALOGUES ?= 1000000
+SEED ?= 1
 
-.PHONY: help demo test lint man format setup bench clean
+.PHONY: help demo test lint fuzz man format setup bench clean
 
 help:
 	@echo 'make demo    send a mail to an embedded mailhub through TLS and AUTH, and show it'
 	@echo 'make test    run every test that needs no root (ARGS=... goes to pytest)'
 	@echo 'make lint    ruff, mypy --strict, import rules, manual pages up to date'
+	@echo 'make fuzz    hostile input for every parser, and a million hostile dialogues'
+	@echo '             (SECONDS_EACH=60 DIALOGUES=1000000 SEED=1)'
 	@echo 'make man     write the tables of the program into the manual pages'
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make setup   make .venv with the development tools (test and lint do it too)'
@@ -33,6 +39,15 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/man/generate.py --check
+
+# Atheris is not there for every Python; the targets do without.
+fuzz: $(STAMP)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null \
+	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	        --no-input --editable '.[fuzz]' \
+	    || echo 'make: no atheris for this Python, so inputs are made without it'
+	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS_EACH) --seed $(SEED)
+	$(BIN)/python -m tests.fuzz.dialogues --count $(DIALOGUES) --seed $(SEED)
 
 man: $(STAMP)
 	$(BIN)/python docs/man/generate.py

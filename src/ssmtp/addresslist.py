@@ -344,7 +344,11 @@ class _Reader:
     def _is_phrase(self, words: list[Token]) -> bool:
         if any(t[0] == "@" for t in words):
             return False
-        return len(words) > 1 and not self._adjoin(words)
+        if len(words) == 1:
+            kind, start, end = words[0]
+            # `"Backup, daily"`: no user is called so.
+            return kind == "q" and " " in self.text[start:end]
+        return not self._adjoin(words)
 
     def _phrase(self, words: list[Token]) -> str:
         text = self.text

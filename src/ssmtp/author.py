@@ -88,7 +88,9 @@ class Author:
 def mailbox(name: str, who: Address) -> str:
     """Write a mailbox for a header field (RFC 5322 section 3.4)."""
     written = fieldform.phrase(name)
-    return str(who) if written == '""' else f"{written} <{who}>"
+    if written == '""':
+        return str(who)
+    return fieldform.folded(f"{written} <{who}>", len("Resent-From: "))
 
 
 def _made(box: Mailbox, names: LocalNames, where: str) -> Address:

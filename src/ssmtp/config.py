@@ -171,7 +171,10 @@ KEYS: tuple[Key, ...] = (
         "tls_ca_file",
         "path",
         None,
-        "A file of certificates (PEM) to trust besides the system's.",
+        "A file of certificates (PEM) to trust besides the system's. Once a list of"
+        " revoked certificates (CRL) is in it or in TLS_CA_Dir, the issuer of the"
+        " mailhub's certificate must have a list there, up to date, and the certificate"
+        " must not be on it.",
     ),
     Key(
         "TLS_CA_Dir",
@@ -189,7 +192,8 @@ KEYS: tuple[Key, ...] = (
         "The SHA-256 fingerprint of the mailhub's certificate or of its public key, 64"
         " hexadecimal digits, colons allowed. Several may be given, with blanks or"
         " commas between them or on lines of their own. When set, this replaces the"
-        " verification of the chain and the name.",
+        " verification of the chain and the name, and TLS is required where the port"
+        " would leave it to the mailhub.",
     ),
     Key(
         "TLSMinVersion",
@@ -278,8 +282,10 @@ KEYS: tuple[Key, ...] = (
         "allow_cleartext_auth",
         "yes or no",
         False,
-        "Whether the password may go over a connection without verified TLS. A mailhub"
-        " on this machine does not need it.",
+        "Whether the password may go over a connection without verified TLS. It always"
+        " may to this machine, when Mailhub is a loopback address in numbers, such as"
+        " 127.0.0.1 or [::1], or a Unix socket; a name, even localhost, may lead"
+        " elsewhere.",
     ),
     Key(
         "ConnectTimeout",
@@ -406,7 +412,8 @@ def tls_mode(config: Config, hub: Mailhub) -> str:
         return "implicit"
     if config.use_starttls is not None:
         return "none"
-    return "starttls" if hub.port == 587 else "opportunistic"
+    # Whoever pins a key wants to see it.
+    return "starttls" if hub.port == 587 or config.tls_fingerprints else "opportunistic"
 
 
 def note_tls(config: Config, hub: Mailhub) -> None:

@@ -30,7 +30,9 @@ def find(option: str | None, environ: Mapping[str, str], home: str | None) -> st
 
     -C, else SSMTP_CONF, else the user's own file if there is one, else the system's.
     A file of the user's that is there but cannot be read is still the one: going on
-    to the next would send mail in a way that nobody wrote down.
+    to the next would send mail in a way that nobody wrote down. One that belongs to
+    somebody else is not the user's own: HOME can come from whoever called su or sudo,
+    and a configuration names commands to run.
     """
     if option is not None:
         return option
@@ -46,11 +48,12 @@ def find(option: str | None, environ: Mapping[str, str], home: str | None) -> st
     if folder:
         path = f"{folder.rstrip('/')}/ssmtp/ssmtp.conf"
         try:
-            os.lstat(path)
+            owner = os.lstat(path).st_uid
         except (OSError, ValueError):
             pass
         else:
-            return path
+            if owner in (0, os.getuid()):
+                return path
     return SYSTEM_FILE
 
 

@@ -18,7 +18,7 @@ import time
 from ssmtp import accounts, configfile, credentials, journal, submission
 from ssmtp import envelope as envelopes
 from ssmtp import message as messages
-from ssmtp.errors import Bug, Failure, InputRefused, Interrupted, SystemTrouble
+from ssmtp.errors import Failure, InputRefused, Interrupted, SystemTrouble, bug
 from ssmtp.spool import failed
 from ssmtp.stamp import Stamp
 
@@ -124,8 +124,9 @@ def deliver(request: Request, intake: Intake, *, keep: bool = True) -> Receipt:
     run = _Run(request)
     try:
         acc = run.open()
-        for note in (*acc.config.notes, *intake.notes):
+        for note in acc.config.notes:
             run.note(note)
+        run.repaired(intake.notes)
         fields = messages.parse(intake)
         run.envelope = envelopes.build(
             request.options, fields, acc.config, acc.identity, acc.names
@@ -140,25 +141,61 @@ def deliver(request: Request, intake: Intake, *, keep: bool = True) -> Receipt:
             now=stamp(),
             host=accounts.host(acc.config),
         )
-        for note in run.message.notes:
-            run.note(note)
+        run.repaired(run.message.notes)
         return run.submit()
     except BaseException as error:
         request.settle()
         failure = _failure(error)
         if keep:
+            _keep(run, failure, intake)
+        run.log(failure)
+        raise failure from error
+
+
+def rescue(error: Exception, intake: Intake, argv: list[str]) -> Failure:
+    """Keep what was read when a mistake of ours came before `deliver`; tell and log it.
+
+    Hardly anything is known then: the arguments have to do.
+    """
+    failure = bug(error)
+    try:
+        failed.keep(reason=failure, intake=intake, argv=argv)
+        journal.failed(failure, login="", uid=os.getuid())
+    except Exception as again:
+        _lost(failure, again)
+    return failure
+
+
+def _keep(run: _Run, failure: Failure, intake: Intake) -> None:
+    """Keep the message as it is known; if that goes wrong, as it was read."""
+    request = run.request
+    try:
+        failed.keep(
+            reason=failure,
+            intake=intake,
+            message=run.message,
+            envelope=run.envelope,
+            argv=request.argv,
+            config_path=_config_path(request),
+            environ=request.environ,
+            uid=request.caller.uid,
+        )
+    except Exception:
+        try:
             failed.keep(
                 reason=failure,
                 intake=intake,
-                message=run.message,
-                envelope=run.envelope,
                 argv=request.argv,
-                config_path=_config_path(request),
-                environ=request.environ,
-                uid=request.caller.uid,
+                config_path=request.options.config_path,
             )
-        run.log(failure)
-        raise failure from error
+        except Exception as error:
+            _lost(failure, error)
+
+
+def _lost(failure: Failure, error: Exception) -> None:
+    if failure.kept_id is None:
+        lost = f"the message could NOT be kept ({bug(error).what})"
+        failure.next_step = f"{failure.next_step}; {lost}".removeprefix("; ")
 
 
 def retry(entry: Entry, request: Request) -> Receipt:
@@ -231,7 +268,7 @@ def _failure(error: BaseException) -> Failure:
         return SystemTrouble("out of memory", "free some and send the message again")
     if isinstance(error, OSError):
         return SystemTrouble(f"this machine said: {error}", "try again later")
-    return Bug(f"internal error: {type(error).__name__}: {error}", "please report it")
+    return bug(error)
 
 
 def _logged(trace: Trace | None) -> Trace:
@@ -249,7 +286,15 @@ def _logged(trace: Trace | None) -> Trace:
 class _Run:
     """One message on its way: what is known of it so far, for the log and the store."""
 
-    __slots__ = ("account", "begun", "envelope", "message", "request", "trace")
+    __slots__ = (
+        "account",
+        "begun",
+        "envelope",
+        "message",
+        "repairs",
+        "request",
+        "trace",
+    )
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -258,6 +303,7 @@ class _Run:
         self.account: Account | None = None
         self.envelope: Envelope | None = None
         self.message: Message | None = None
+        self.repairs: list[str] = []
 
     def open(self) -> Account:
         """Read the configuration, and let the system log watch if it says so."""
@@ -267,9 +313,15 @@ class _Run:
         return self.account
 
     def note(self, text: str) -> None:
-        """Say under -v what was noticed or repaired."""
+        """Say under -v what was noticed."""
         if self.trace is not None:
             self.trace.note(text)
+
+    def repaired(self, notes: list[str]) -> None:
+        """Remember for the log what was not sent as it was read, and say it."""
+        self.repairs += notes
+        for note in notes:
+            self.note(note)
 
     def submit(self) -> Receipt:
         """Hand message and envelope to the mailhub, and log that it took them."""
@@ -300,10 +352,11 @@ class _Run:
                 uid=self.request.caller.uid,
                 tag=self.request.options.log_tag,
                 seconds=time.monotonic() - self.begun,
+                repairs=self.repairs,
                 log_file=acc.config.log_file,
             )
         except Exception as error:  # whatever it is, the message was sent
-            trouble = f"not logged: {error}"
+            trouble = f"not logged: {bug(error).what}"
         if trouble:
             self.note(trouble)
         return receipt
@@ -312,16 +365,20 @@ class _Run:
         """Log that the message was not sent."""
         acc = self.account
         hub = str(acc.identity.mailhubs[0]) if acc is not None else ""
-        trouble = journal.failed(
-            failure,
-            login=self.request.caller.login,
-            uid=self.request.caller.uid,
-            tag=self.request.options.log_tag,
-            envelope=self.envelope,
-            message_id=self.message.message_id if self.message is not None else "",
-            hub=hub,
-            seconds=time.monotonic() - self.begun,
-            log_file=acc.config.log_file if acc is not None else None,
-        )
+        try:
+            trouble = journal.failed(
+                failure,
+                login=self.request.caller.login,
+                uid=self.request.caller.uid,
+                tag=self.request.options.log_tag,
+                envelope=self.envelope,
+                message_id=self.message.message_id if self.message is not None else "",
+                hub=hub,
+                seconds=time.monotonic() - self.begun,
+                repairs=self.repairs,
+                log_file=acc.config.log_file if acc is not None else None,
+            )
+        except Exception as error:  # it has been kept, and that is what must be said
+            trouble = f"not logged: {bug(error).what}"
         if trouble:
             self.note(trouble)

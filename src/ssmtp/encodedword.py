@@ -11,8 +11,8 @@ _PLAIN = frozenset(
 _WORD_MAX = 75
 
 
-def encode(text: str) -> list[str]:
-    """Return `text` as encoded words of at most 75 characters each.
+def encode(text: str, longest: int = _WORD_MAX) -> list[str]:
+    """Return `text` as encoded words of at most `longest` characters each.
 
     White space between two of them means nothing to a reader (section 6.2), so the
     caller joins them with a blank or a fold. Bytes that were no UTF-8 (surrogates)
@@ -26,7 +26,7 @@ def encode(text: str) -> list[str]:
         units = [data[i : i + 1] for i in range(len(data))]
         # ISO 8859-1 has only controls where Windows 1252 has letters.
         charset = "windows-1252" if _has_c1(data) else "iso-8859-1"
-    room = _WORD_MAX - len(charset) - 7
+    room = longest - len(charset) - 7
     costs = [sum(1 if b in _PLAIN or b == 32 else 3 for b in u) for u in units]
     octets = sum(map(len, units))
     if sum(costs) <= (octets + 2) // 3 * 4:  # the shorter of the two, or the plainer

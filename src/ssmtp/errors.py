@@ -141,6 +141,25 @@ class Bug(Failure):
     culprit = "ssmtp"
 
 
+PLACES_MOST = 4
+
+
+def bug(error: BaseException) -> Bug:
+    """Return the failure that a mistake of ours is: its kind and its place.
+
+    The text of the exception is left out. It may quote what was being worked on, and
+    that may be a password.
+    """
+    places: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        places.append(f"{path.rpartition('/')[2]}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    where = " < ".join(places[: -PLACES_MOST - 1 : -1]) or "unknown place"
+    return Bug(f"internal error: {type(error).__name__} ({where})", "please report it")
+
+
 class SiteTrouble(Failure):
     """The mailhub cannot be used now: network, DNS, TLS or a protocol error."""
 

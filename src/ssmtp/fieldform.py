@@ -17,7 +17,11 @@ from ssmtp.header import ADDRESS_FIELDS, LINE_MAX, Field
 
 TYPE_CHECKING = False
 
+# RFC 2047 section 2 allows no more in a line that holds an encoded word.
 _LINE_GOOD = 76
+_WORD_LEAST = 40
+# The first encoded word fits beside the longest name of an address field.
+_NAME_WORD_MAX = _LINE_GOOD - len("X-Original-From: ") - len("()")
 # Fields that programs read: an encoded word in them would be taken literally.
 _MACHINE_FIELDS = frozenset(
     {
@@ -54,10 +58,22 @@ def phrase(name: str) -> str:
             c if c.isprintable() or "\ud800" <= c <= "\udfff" else " " for c in name
         ).split()
     )
-    # A name that is too long for a line can be folded between encoded words only.
-    if not name.isascii() or "=?" in name or len(name) > LINE_MAX // 4:
-        return " ".join(_encode(name))
+    if not name.isascii() or "=?" in name:
+        return " ".join(_encode(name, _NAME_WORD_MAX))
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def folded(body: str, column: int) -> str:
+    """Fold the lines that are too long for the encoded words in them.
+
+    `column` is where the first line begins; lines without encoded words stay.
+    """
+    lines = body.split("\n")
+    for i, line in enumerate(lines):
+        begin = 0 if i else column
+        if "=?" in line and begin + len(line) > _LINE_GOOD:
+            lines[i] = _fold(line, begin, True)
+    return "\n".join(lines)
 
 
 def sound(f: Field) -> Field:
@@ -95,14 +111,18 @@ def fit(f: Field) -> Field:
         for i, line in enumerate(lines)
     ):
         return f
-    folded = "\n".join(
-        line
-        if len(line.encode()) + (0 if i else head) <= LINE_MAX
-        else _fold(line, 0 if i else head, f.key in ADDRESS_FIELDS)
-        for i, line in enumerate(lines)
+    shorter = f.replaced(
+        "\n".join(
+            line
+            if len(line.encode()) + (0 if i else head) <= LINE_MAX
+            else _fold(line, 0 if i else head, f.key in ADDRESS_FIELDS)
+            for i, line in enumerate(lines)
+        )
     )
-    if max(len(line.encode()) for line in folded.split("\n")) + head <= LINE_MAX:
-        return f.replaced(folded)
+    if not _is_fit(shorter) and f.key in ADDRESS_FIELDS:
+        shorter = _with_encoded_names(f)
+    if _is_fit(shorter):
+        return shorter
     if f.key in _EXACT_FIELDS or f.key[:8] == "content-":
         raise InputRefused(
             f"the {f.name} field has a line over {LINE_MAX} octets without a blank",
@@ -111,10 +131,24 @@ def fit(f: Field) -> Field:
     return f.replaced(_encoded_text(f, _is_foreign))
 
 
-def _encode(text: str) -> list[str]:
+def _is_fit(f: Field) -> bool:
+    longest = max(len(line.encode()) for line in f.body.split("\n"))
+    return longest + len(f.name) + 1 <= LINE_MAX
+
+
+def _with_encoded_names(f: Field) -> Field:
+    """Encode the names that are too long for a line: between the words it may end."""
+    try:
+        addresslist.tokens(f.body, f.name)
+    except InputRefused:
+        return f
+    return f.replaced(_encoded_addresses(f, _is_long))
+
+
+def _encode(text: str, longest: int) -> list[str]:
     from ssmtp import encodedword  # most messages need none
 
-    return encodedword.encode(text)
+    return encodedword.encode(text, longest)
 
 
 def _decode(text: str) -> str:
@@ -127,6 +161,10 @@ def _is_foreign(text: str) -> bool:
     return not text.isascii()
 
 
+def _is_long(text: str) -> bool:
+    return len(text) > LINE_MAX // 2
+
+
 def _is_unsound(text: str) -> bool:
     return any("\ud800" <= c <= "\udfff" for c in text)
 
@@ -134,7 +172,12 @@ def _is_unsound(text: str) -> bool:
 def _rewritten(f: Field, wanted: Wanted) -> Field:
     """Encode whatever part of the field is `wanted`."""
     if f.key in ADDRESS_FIELDS:
-        return f.replaced(_encoded_addresses(f, wanted))
+        try:
+            return f.replaced(_encoded_addresses(f, wanted))
+        except InputRefused:
+            # This one is shown to people; nothing is sent to what stands in it.
+            if f.key != "x-original-from":
+                raise
     if f.key in _MACHINE_FIELDS:
         return f.replaced("".join("?" if wanted(c) else c for c in f.body))
     if f.key in ("content-type", "content-disposition"):
@@ -145,6 +188,7 @@ def _rewritten(f: Field, wanted: Wanted) -> Field:
 def _encoded_text(f: Field, wanted: Wanted) -> str:
     """Encode the `wanted` words of an unstructured field, and fold it anew."""
     words = f.body.replace("\n", "").replace("\t", " ").strip(" ").split(" ")
+    room = max(_WORD_LEAST, _LINE_GOOD - len(f.name) - 2)
     pieces: list[str] = []
     run: list[str] = []
     for word in words:
@@ -154,20 +198,20 @@ def _encoded_text(f: Field, wanted: Wanted) -> str:
         if run and not word:
             run.append(word)
             continue
-        _end_run(run, pieces)
+        _end_run(run, pieces, room)
         pieces.append(word)
-    _end_run(run, pieces)
+    _end_run(run, pieces, room)
     return _joined(pieces, len(f.name) + 1)
 
 
-def _end_run(run: list[str], pieces: list[str]) -> None:
-    """Encode what has gathered; blanks at its end stay outside."""
+def _end_run(run: list[str], pieces: list[str], room: int) -> None:
+    """Encode what has gathered, in words of `room`; blanks at its end stay outside."""
     trailing = 0
     while run and not run[-1]:
         run.pop()
         trailing += 1
     if run:
-        pieces += _encode(" ".join(run))
+        pieces += _encode(" ".join(run), room)
         run.clear()
     pieces += [""] * trailing
 
@@ -207,7 +251,8 @@ def _encoded_addresses(f: Field, wanted: Wanted) -> str:
             if wanted(text[s:e]):
                 inner = text[s + 1 : e - 1 if text[e - 1] == ")" else e]
                 inner = addresslist.unquote(f'"{inner}"')
-                edits.append((s, e, f"({' '.join(_encode(inner))})"))
+                coded = " ".join(_encode(inner, _NAME_WORD_MAX))
+                edits.append((s, e, f"({coded})"))
         elif kind in "aqlx@":
             words.append(token)
         else:
@@ -225,11 +270,7 @@ def _encoded_addresses(f: Field, wanted: Wanted) -> str:
         out.append(new)
         at = e
     out.append(text[at:])
-    folded = "".join(out)
-    return "\n".join(
-        line if len(line) <= LINE_MAX - 80 else _fold(line, 0, True)
-        for line in folded.split("\n")
-    )
+    return folded("".join(out), len(f.name) + 1)
 
 
 def _edit_phrase(
@@ -246,7 +287,7 @@ def _edit_phrase(
     # Words that are encoded already must not be encoded once more.
     if not _is_unsound(name):
         name = _decode(name)
-    new = "\n ".join(_encode(name))
+    new = " ".join(_encode(name, _NAME_WORD_MAX))
     edits.append((words[0][1], words[-1][2], new))
 
 

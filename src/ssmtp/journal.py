@@ -43,6 +43,11 @@ LINE_MOST = 1000  # octets; the header of a datagram comes on top of them (RFC 3
 TAG_MOST = 32  # characters; more is no tag (RFC 3164 section 4.1.3)
 VALUE_MOST = 300  # characters of one value
 LISTED_MOST = 100  # recipients in a line of LogFile
+_NOTHING: tuple[Fact, ...] = (None, "", [])  # facts that go without saying
+SOCKET = "/dev/log"
+PATIENCE = 2.0  # seconds for a system log that is behind; then it gets no more lines
+
+_given_up = False
 
 
 def sent(
@@ -53,14 +58,17 @@ def sent(
     login: str,
     uid: int,
     seconds: float | None = None,
+    repairs: list[str] | None = None,
     log_file: str | None = None,
     tag: str | None = None,
 ) -> str:
     """Log that the mailhub accepted a message.
 
-    `seconds` is how long all of it took, `tag` what stands in the place of `IDENT`.
+    `seconds` is how long all of it took, `repairs` what was not sent as it was read,
+    `tag` what stands in the place of `IDENT`.
     """
     facts = _facts(envelope, message_id, login, uid)
+    facts["repairs"] = repairs
     facts["size"] = receipt.size
     facts["mailhub"] = receipt.hub
     facts["reply"] = str(receipt.reply)
@@ -72,7 +80,7 @@ def sent(
         f"Sent mail for {_shown(facts['from'])} ({_shown(facts['reply'])})"
         f" uid={uid} username={_shown(login)} outbytes={receipt.size}"
     )
-    names = ("msgid", "mailhub", "queue_id", "seconds", "tls", "auth")
+    names = ("msgid", "mailhub", "queue_id", "seconds", "tls", "auth", "repairs")
     return _both("sent", begin, names, facts, log_file, tag)
 
 
@@ -86,11 +94,13 @@ def failed(
     size: int | None = None,
     hub: str = "",
     seconds: float | None = None,
+    repairs: list[str] | None = None,
     log_file: str | None = None,
     tag: str | None = None,
 ) -> str:
     """Log that a message was not sent, and where it is kept."""
     facts = _facts(envelope, message_id, login, uid)
+    facts["repairs"] = repairs
     facts["exit"] = failure.exit_code
     facts["kept"] = failure.kept_id
     facts["size"] = size
@@ -103,7 +113,7 @@ def failed(
     if begin != _shown(failure.what):
         begin = f"{begin}: {_shown(failure.what)}"
     names = ("exit", "uid", "username", "kept", "msgid", "from", "mailhub", "size")
-    return _both("failed", begin, (*names, "seconds"), facts, log_file, tag)
+    return _both("failed", begin, (*names, "seconds", "repairs"), facts, log_file, tag)
 
 
 def dialogue(line: str) -> str:
@@ -162,9 +172,9 @@ def _line(begin: str, names: tuple[str, ...], facts: dict[str, Fact]) -> str:
     """Put a line together; recipients are listed as far as there is room."""
     line = _cut(begin, LINE_MOST)
     words = [
-        f"{name}={_shown(facts[name])}"
+        f"{name}={_shown(_joined(facts[name]))}"
         for name in names
-        if facts.get(name) not in (None, "")
+        if facts.get(name) not in _NOTHING
     ]
     recipients = facts.get("to")
     if isinstance(recipients, list):
@@ -177,6 +187,8 @@ def _line(begin: str, names: tuple[str, ...], facts: dict[str, Fact]) -> str:
 
 def _syslog(line: str, *, bad: bool, tag: str | None = None) -> str:
     try:
+        if _stuck():
+            return "the system log takes no lines"
         import syslog
 
         syslog.openlog(_shown(tag or IDENT, TAG_MOST), syslog.LOG_PID, syslog.LOG_MAIL)
@@ -184,6 +196,26 @@ def _syslog(line: str, *, bad: bool, tag: str | None = None) -> str:
     except (ImportError, OSError, ValueError) as error:
         return f"the system log could not be written: {error}"
     return ""
+
+
+def _stuck() -> bool:
+    """Tell whether syslog(3) would wait, which it does for ever when a daemon hangs."""
+    global _given_up
+    try:
+        import _socket
+        import select
+
+        probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        try:
+            probe.connect(SOCKET)
+            poll = select.poll()
+            poll.register(probe, select.POLLOUT)
+            _given_up = not poll.poll(0 if _given_up else PATIENCE * 1000)
+        finally:
+            probe.close()
+    except (ImportError, AttributeError, OSError):
+        return False  # no such socket here, or of another kind
+    return _given_up
 
 
 def _append(path: str, event: str, facts: dict[str, Fact]) -> str:
@@ -200,7 +232,7 @@ def _append(path: str, event: str, facts: dict[str, Fact]) -> str:
         + f".{int(now % 1 * 1000):03d}Z",
         "event": event,
     }
-    told.update((name, fact) for name, fact in facts.items() if fact not in (None, ""))
+    told.update((name, fact) for name, fact in facts.items() if fact not in _NOTHING)
     line = json.dumps(told).encode("ascii") + b"\n"
     # O_NONBLOCK: a pipe that nobody reads must not hold the message up.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -226,6 +258,10 @@ def _shown(value: Fact, most: int = VALUE_MOST) -> str:
             for character in text
         )
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _joined(fact: Fact) -> Fact:
+    return "; ".join(fact) if isinstance(fact, list) else fact
 
 
 def _cut(line: str, most: int) -> str:

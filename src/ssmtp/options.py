@@ -237,7 +237,7 @@ TABLE: tuple[Option, ...] = (
         "A tag for the log line.",
     ),
     # What other programs pass, and what needs nothing done.
-    Option("o", "option", "needed", "ignored", "", "Any other -o option."),
+    Option("o", "option", "needed", "ignored", "loose", "Any other -o option."),
     Option("e", "mode", "needed", "ignored", "", "How to report errors (-em, -ep...)."),
     Option("A", "c or m", "needed", "ignored", "", "Which sendmail.cf to use."),
     Option("D", "file", "needed", "ignored", "", "A file for debugging output."),
@@ -286,6 +286,10 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
 )
 
 _HINT = "--help shows the options"
+# What Exim takes after -o with its value in an argument of its own, and the letters
+# after which sendmail wants a number.
+_APART = frozenset("Ma Maa Mai Mas Mc Mi Mm Mr Ms Mt Mv".split())
+_NUMBERED = "BFLTXgrstu"
 # RFC 3461 §4.1: each word once, or NEVER alone.
 _CONDITIONS = ("SUCCESS", "FAILURE", "DELAY")
 _LONGEST_ENVID = 100  # characters in xtext, RFC 3461 §4.4
@@ -372,6 +376,9 @@ class _Scanner:
         someone = options.recipients or options.read_recipients
         if self.rebuilding and not someone and options.mode == "send":
             options.mode = "newaliases"
+        if options.mode == "flush" and options.read_recipients:
+            # -t says that there is a message: it must not be left unread with exit 0.
+            options.mode = "send"
         if options.program in ("mailq", "newaliases") and options.mode != "version":
             options.mode = options.program
         return options
@@ -475,6 +482,19 @@ class _Scanner:
                 "an empty address is written ''",
             )
         self.options.reverse_path = value
+
+    def on_loose(self, row: Option, value: str, parameter: str) -> None:
+        """Skip the value of an -o option when it stands in an argument of its own.
+
+        Sendmail joins them (`-oQ/dir`), so only what can be no recipient is taken for
+        a value.
+        """
+        after = self.argv[self.at] if self.at < len(self.argv) else ""
+        if len(value) == 1 and "@" not in after:
+            numbered = value in _NUMBERED and after[:1].isdigit()
+            self.at += numbered or after[:1] == "/"
+        elif value in _APART and after[:1] not in ("", "-"):
+            self.at += 1
 
     def on_hops(self, row: Option, value: str, parameter: str) -> None:
         if not (value.isascii() and value.isdigit()):

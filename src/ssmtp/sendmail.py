@@ -11,7 +11,15 @@ import os
 import sys
 
 from ssmtp import options as option_table
-from ssmtp.errors import EX_OK, Bug, Failure, InputUnreadable, Interrupted, UsageError
+from ssmtp.errors import (
+    EX_OK,
+    EX_TEMPFAIL,
+    Bug,
+    Failure,
+    InputUnreadable,
+    Interrupted,
+    UsageError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,8 +156,13 @@ def verify(options: Options, words: list[str], stdin: int) -> int:
     return EX_OK
 
 
+def _for_everybody() -> bool:
+    """Whether the queue is that of all users: root's, unless a store is named."""
+    return os.getuid() == 0 and not os.environ.get("XDG_STATE_HOME")
+
+
 def flush(options: Options, words: list[str], stdin: int) -> int:
-    """Send again what is kept (`-q`); exit 75 while something stays."""
+    """Send again what is kept (`-q`), root for all users; exit 75 while some stays."""
     from ssmtp import delivery
     from ssmtp.spool import failed
 
@@ -163,14 +176,31 @@ def flush(options: Options, words: list[str], stdin: int) -> int:
             delivery.retry(entry, request)
         except Failure as failure:
             code = complain(options.program, failure)
+    return max(code, _flush_others(words)) if _for_everybody() else code
+
+
+def _flush_others(words: list[str]) -> int:
+    from ssmtp.spool import others
+
+    code = EX_OK
+    for uid in others.owners():
+        try:
+            ended, lines = others.run(uid, words)
+        except OSError as error:
+            ended, lines = EX_TEMPFAIL, [f"{error.strerror}"]
+        for line in lines:
+            _say(2, f"uid {uid}: {line}")
+        if ended != EX_OK:
+            code = EX_TEMPFAIL
     return code
 
 
 def mailq(options: Options, words: list[str], stdin: int) -> int:
-    """List what is kept."""
+    """List what is kept, for root that of all users."""
     from ssmtp.spool import failed, listing
 
-    for line in listing.lines(failed.entries(os.environ)):
+    kept = failed.all_entries if _for_everybody() else failed.entries
+    for line in listing.lines(kept(os.environ)):
         _say(1, line)
     return EX_OK
 

@@ -108,6 +108,8 @@ def attempts(
         except (SiteTrouble, UnknownHost) as failure:
             # Before MAIL: it says nothing about the message.
             failures.append(failure)
+            if failure.reply is not None and failure.reply.code >= 500:
+                break  # no "not now", but an answer
             if trace is not None:
                 trace.note(failure.what)
             continue
@@ -121,10 +123,10 @@ def _none(failures: list[Failure]) -> Failure:
     if not failures:
         return ConfigError("no mailhub is configured", "set Mailhub")
     chief = next((f for f in failures if isinstance(f, SiteTrouble)), failures[0])
-    others = [f.what for f in failures if f is not chief]
-    if not others:
+    # A proxy that cannot be reached fails all mailhubs in the same words.
+    words = "; and ".join({f.what: None for f in (chief, *failures)})
+    if words == chief.what:
         return chief
-    words = f"{chief.what}; and {'; and '.join(others)}"
     failure = type(chief)(words, chief.next_step, reply=chief.reply)
     failure.__cause__ = chief.__cause__
     return failure
@@ -163,8 +165,17 @@ class _Attempt:
         meanwhile = self._meanwhile()
         found = yield from connect.addresses(self.route)
         bare = data = False
+        silent: NetworkTrouble | None = None
         while True:
-            link = yield from connect.connect(self.route, found, meanwhile, self.trace)
+            try:
+                link = yield from connect.connect(
+                    self.route, found, meanwhile, self.trace
+                )
+            except NetworkTrouble:
+                # An address that was reached tells more than the others.
+                if silent is not None:
+                    raise silent from None
+                raise
             channel = Channel(link.sock, self._clocks(), self.trace, link.early)
             if self.mode != "none":
                 channel.start = self._starter(link.deadline)
@@ -193,6 +204,7 @@ class _Attempt:
                 found = [a for a in found if a is not link.address]
                 if dialogue.greeted or not found:
                     raise
+                silent = silent or trouble
                 if self.trace is not None:
                     self.trace.note(trouble.what)
             finally:

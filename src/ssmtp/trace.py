@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from ssmtp.smtp.reply import escaped
+from ssmtp.smtp.reply import DOTS, escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Trace:
         last = len(reply.lines) - 1
         for i, line in enumerate(reply.lines):
             if reply.code == CHALLENGE and line:
-                line = "••••"  # a salt and a proof are enough to guess at a password
+                line = DOTS  # a salt and a proof are enough to guess at a password
             mark = " " if i == last else "-"
             took = f"  ({self._took()})" if i == last else ""
             self.say(f"[<-] {reply.code}{mark}{escaped(line)}{took}")

@@ -1,25 +1,24 @@
-"""Every transcript holds for the blocking and for the asyncio driver."""
+"""Every transcript holds for both drivers, and for the command as it is called."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from ssmtp import address, config, errors, submission
 from ssmtp.envelope import Envelope
 from ssmtp.receipt import Receipt
 from ssmtp.smtp.sasl import Credentials
 from ssmtp.trace import Trace
-from tests.transcripts import play
+from tests.certificates import Certificates
+from tests.transcripts import play, program
 
 TRANSCRIPTS = list(play.all_of_them())
+each = pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda t: t.name)
 
 
 class Content:
@@ -49,38 +48,6 @@ class Message:
         return Content(play.HEADER, body, self.transcript.eightbit)
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def contexts(authority: trustme.CA) -> Callable[[str], ssl.SSLContext]:
-    """The server's side of TLS, by the kind of its certificate."""
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
-    stranger = trustme.CA()
-    between = authority.create_child_ca()
-    certificates = {
-        "good": lambda: authority.issue_cert("127.0.0.1", "localhost"),
-        "other-name": lambda: authority.issue_cert("mail.example.org"),
-        "stranger": lambda: stranger.issue_cert("127.0.0.1"),
-        "expired": lambda: authority.issue_cert("127.0.0.1", not_after=now - day),
-        "future": lambda: authority.issue_cert("127.0.0.1", not_before=now + day),
-        "chain": lambda: between.issue_cert("127.0.0.1"),
-        "tls1.2": lambda: authority.issue_cert("127.0.0.1"),
-    }
-
-    def make(kind: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificates[kind]().configure_cert(context)
-        if kind == "tls1.2":
-            context.maximum_version = ssl.TLSVersion.TLSv1_2
-        return context
-
-    return make
-
-
 def run_blocking(*args: Any) -> Receipt:
     return submission.submit(*args)
 
@@ -90,18 +57,19 @@ def run_asyncio(*args: Any) -> Receipt:
 
 
 @pytest.mark.parametrize("driver", [run_blocking, run_asyncio])
-@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda t: t.name)
-def test_transcript(
+@each
+def test_driver(
     transcript: play.Transcript,
     driver: Callable[..., Receipt],
-    contexts: Callable[[str], ssl.SSLContext],
-    authority: trustme.CA,
-    tmp_path: Path,
+    certificates: Certificates,
 ) -> None:
     """The client says what the transcript says, and comes to the same end."""
-    ca = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(ca)
-    rows = [*transcript.config, f"TLS_CA_File={ca}"]
+    rows = program.configuration(transcript, certificates)
+    said: list[str] = []
+    hub = play.Mailhub(transcript, certificates.context)
+    mailhub = config.Mailhub(transcript.host, hub.port)
+    if transcript.host != "127.0.0.1":
+        rows.append(f"Proxy=http://127.0.0.1:{hub.port}")
     conf = config.parse("\n".join(rows).encode(), "test.conf")
     conf.connect_timeout = transcript.seconds
     conf.command_timeout = transcript.seconds
@@ -121,9 +89,6 @@ def test_transcript(
     pairs = [name.split("@") for name in transcript.recipients]
     recipients = [address.make(local, domain, "to") for local, domain in pairs]
     envelope = Envelope(path, recipients, **transcript.envelope)
-    said: list[str] = []
-    hub = play.Mailhub(transcript, contexts)
-    mailhub = config.Mailhub("127.0.0.1", hub.port)
 
     try:
         receipt = driver(
@@ -136,16 +101,26 @@ def test_transcript(
             credentials,
             Trace(said.append),
         )
-        outcome, words = "sent", str(receipt.reply)
+        outcome, words = "delivered", str(receipt.reply)
     except errors.Failure as failure:
         outcome = f"{failure.exit_code} {type(failure).__name__}"
         words = failure.sentence()
     hub.finish()
 
-    assert transcript.expect == outcome, words
-    for text in transcript.says:
+    assert transcript.outcome == outcome, words
+    for text in transcript.said:
         assert text in words
     if transcript.never_sent:
         assert play.MARK not in hub.seen
-    assert all("s3cret-word" not in line for line in [*said, words])
+    assert all(program.PASSWORD not in line for line in [*said, words])
     assert words.isprintable()
+
+
+@each
+def test_end_to_end(
+    transcript: play.Transcript, certificates: Certificates, tmp_path: Path
+) -> None:
+    """bin/sendmail ends with that exit code, and keeps what was not delivered."""
+    run = program.run(transcript, certificates, tmp_path)
+
+    program.judge(transcript, run)

@@ -59,6 +59,17 @@ def test_search_order(tmp_path):
     assert "/etc/ssmtp/ssmtp.conf" == configfile.find(None, environ, passwd)
 
 
+@pytest.mark.skipif(not ROOT, reason="only root can give a file away")
+def test_a_strangers_home(tmp_path):
+    """A file in HOME that belongs to another user is not the caller's own."""
+    own = write(tmp_path / ".config" / "ssmtp" / "ssmtp.conf")
+    os.chown(own, 1000, 1000)
+
+    assert "/etc/ssmtp/ssmtp.conf" == configfile.find(
+        None, {"HOME": str(tmp_path)}, None
+    )
+
+
 @pytest.mark.parametrize(
     "environ",
     [

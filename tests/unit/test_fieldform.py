@@ -121,6 +121,31 @@ def test_where_encoded_words_stand(body, written):
     assert written == fieldform.to_ascii(Field("Cc", body)).body
 
 
+@given(
+    st.sampled_from(["Subject", "To", "X-A-Rather-Long-Name"]),
+    st.lists(st.text("äö b", min_size=1, max_size=90), min_size=1, max_size=6),
+)
+def test_lines_with_encoded_words(name, words):
+    """No line with an encoded word in it is longer than RFC 2047 allows."""
+    names = [" ".join(f"ü{w}".split()) for w in words]
+    body = ", ".join(f'"{n}" <someone@x.example> ({n})' for n in names)
+    f = fieldform.to_ascii(Field(name, f" {body if name == 'To' else names[0]}"))
+
+    coded = [line for line in lines(f) if b"=?" in line]
+    assert coded
+    assert max(map(len, coded)) <= 76
+    if name == "To":
+        assert names == [b.name for b in address.parse_list(f.body, "To")]
+
+
+def test_what_is_shown_only_needs_no_smtputf8():
+    """The author's own From, shown as X-Original-From, becomes a text for people."""
+    f = fieldform.to_ascii(Field("X-Original-From", " Jürgen <jürgen@x>"))
+
+    assert f.body.isascii()
+    assert "Jürgen <jürgen@x>" == decoded(f)
+
+
 def test_no_ascii_form():
     """An address with a local part beyond ASCII has no form without SMTPUTF8."""
     with pytest.raises(InputRefused, match="SMTPUTF8"):
@@ -280,6 +305,16 @@ def test_lists_with_long_names():
 
     assert max(map(len, lines(f))) <= 998
     assert ["Größe, ä ö ü"] * 60 == [b.name for b in address.parse_list(f.body, "To")]
+
+
+def test_names_too_long_for_a_line():
+    """A display name without a blank to fold at becomes encoded words."""
+    f = fieldform.fit(Field("To", f' "{"n" * 1500}" <a@x>, b@y ({"c" * 1200})'))
+
+    assert max(map(len, lines(f))) <= 998
+    boxes = address.parse_list(f.body, "To")
+    assert ["n" * 1500, "c" * 1200] == [b.name for b in boxes]
+    assert [("a", "x"), ("b", "y")] == [(b.local, b.domain) for b in boxes]
 
 
 @pytest.mark.parametrize("name", ["References", "To", "Content-Type"])

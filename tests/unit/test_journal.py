@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import stat
 import sys
 import types
@@ -102,6 +104,27 @@ def log_failed(failure: Failure, **more):
         **more,
     }
     return journal.failed(failure, **facts)
+
+
+def test_every_repair_is_logged(log, tmp_path):
+    """A bare CR and a NUL that were replaced are told to the log, sent or not."""
+    file = tmp_path / "log.json"
+    repairs = ["2 CR outside of line ends replaced by blanks", "1 NUL replaced"]
+
+    log_sent(repairs=repairs, log_file=str(file))
+    log_failed(Deferred("later"), repairs=repairs)
+
+    assert ["; ".join(repairs) in line for _, line in log.lines] == [True, True]
+    assert repairs == json.loads(file.read_text())["repairs"]
+
+
+def test_nothing_repaired_is_nothing_said(log, tmp_path):
+    """A message that needed no repair has no word about repairs in its log line."""
+    file = tmp_path / "log.json"
+
+    log_sent(repairs=[], log_file=str(file))
+
+    assert "repairs" not in log.lines[0][1] + file.read_text()
 
 
 def test_success_is_one_line_that_begins_as_the_classic_one(log):
@@ -295,6 +318,31 @@ def test_a_broken_system_log_fails_nothing(monkeypatch, tmp_path):
 
     assert trouble.startswith("the system log could not be written")
     assert path.exists()
+
+
+def test_a_system_log_that_hangs_holds_nothing_up(log, monkeypatch, tmp_path):
+    """When its socket is full, a line is left out, and that is said."""
+    monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "log"))
+    monkeypatch.setattr(journal, "PATIENCE", 0.01)
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others,
+    ):
+        daemon.bind(journal.SOCKET)
+        others.connect(journal.SOCKET)
+        others.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                others.send(b"x")
+
+        assert "the system log takes no lines" == journal.dialogue("lost")
+        while True:
+            try:
+                daemon.recv(16, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+        assert "" == journal.dialogue("kept")
+    assert [(6, "kept")] == log.lines
 
 
 def test_the_dialogue_is_logged_line_by_line(log):

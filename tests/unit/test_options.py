@@ -84,6 +84,7 @@ def refusal(*argv: str, program: str = "sendmail") -> str:
         (["-V"], {"mode": "version"}),
         (["-v", "-V"], {"mode": "version", "verbose": True}),
         (["-q", "-bs"], {"mode": "smtp"}),
+        (["-q", "-t"], {"read_recipients": True}),
     ],
 )
 def test_acted_on(argv, expected):
@@ -121,6 +122,14 @@ def test_acted_on(argv, expected):
         ["-om"],
         ["-oc"],
         ["-o", "di"],
+        ["-oQ", "/var/q"],
+        ["-oA", "/a"],
+        ["-oX", "/var/log/x"],
+        ["-or", "1h"],
+        ["-oT", "3d"],
+        ["-oMr", "ESMTP"],
+        ["-oMas", "name"],
+        ["-oMsname"],
         ["-em"],
         ["-ep"],
         ["-eq"],
@@ -163,6 +172,13 @@ def test_accepted_without_effect(argv, order):
     words = [*argv, "a@b"] if order == "before" else ["a@b", *argv]
 
     assert {"recipients": ["a@b"]} == meaning(*words)
+
+
+@pytest.mark.parametrize("argv", [["-oi"], ["-om"], ["-odb"], ["-oQ"], ["-or"]])
+@pytest.mark.parametrize("name", ["root", "a@b", "1a@b"])
+def test_a_recipient_is_never_taken_for_a_value(argv, name):
+    """What may be meant for somebody is not swallowed by an -o option."""
+    assert [name] == scan("sendmail", [*argv, name]).recipients
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,9 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
     except Exception as error:
         if os.environ.get("SSMTP_TRACEBACK"):
             raise
-        what = f"internal error ({type(error).__name__}: {error})"
-        complain(Bug(what, "please report it; SSMTP_TRACEBACK=1 shows where it is"))
-        return Bug.exit_code
+        failure = bug(error)
+        complain(failure)
+        return failure.exit_code
 
 
 def complain(failure: Failure, about: str = "ssmtpctl") -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 
 from ssmtp.errors import AuthRefused, SiteTrouble
-from ssmtp.smtp import lines, phases, sasl
+from ssmtp.smtp import lines, phases, sasl, verdicts
 from ssmtp.smtp.reply import DOTS
 from ssmtp.smtp.steps import Flight
 
@@ -31,7 +31,9 @@ def authenticate(session: Session, credentials: Credentials, offers: Offers) -> 
     secured = session.secured
     safe = session.facts.private or (secured is not None and secured.verified)
     binding = secured.binding if secured is not None else None
-    if (safe or credentials.cleartext_ok) and not offers.auth:
+    if not safe and not credentials.cleartext_ok:
+        raise _exposed(session)
+    if not offers.auth:
         raise AuthRefused(
             f"{session.hub} does not offer AUTH, and nothing is sent without it",
             "check port and UseSTARTTLS, or take AuthUser out of the configuration",
@@ -63,6 +65,22 @@ def authenticate(session: Session, credentials: Credentials, offers: Offers) -> 
         yield Flight(lines.command(f"AUTH {mechanism}"), phases.AUTH)
     reply = yield from session.reply(phases.AUTH)
     yield from _answer(session, exchange, reply, initial)
+
+
+def _exposed(session: Session) -> AuthRefused:
+    """Say why the password stays here, and what would let it go."""
+    hub = session.hub
+    name, _, port = hub.rpartition(":")
+    what = f"no AUTH with {hub} without verified TLS: the password could be read"
+    if session.secured is not None:
+        what = f"no AUTH with {hub}, which TLSVerify=no does not verify"
+        step = "take it out: TLS_CA_File or TLSFingerprint can say whom to trust"
+    elif name.lower() == "localhost":
+        what = f"no AUTH in clear with {hub}: a name may lead to another machine"
+        step = f"write Mailhub=127.0.0.1:{port}, or set UseTLS=yes or UseSTARTTLS=yes"
+    else:
+        step = "set UseTLS=yes or UseSTARTTLS=yes, as its port wants"
+    return AuthRefused(what, f"{step} (or AllowCleartextAuth=yes, if you must)")
 
 
 def _answer(
@@ -110,7 +128,7 @@ def _challenge(session: Session, reply: Reply) -> bytes:
 
 def _cancel(session: Session) -> Talk:
     # RFC 4954 §4. Its 501 is not waited for: nothing depends on it.
-    yield from session.say(b"*\r\n")
+    yield from session.say(lines.CANCEL)
 
 
 def _judge(session: Session, exchange: Exchange, reply: Reply) -> None:
@@ -129,7 +147,7 @@ def _judge(session: Session, exchange: Exchange, reply: Reply) -> None:
     if reply.code >= 500 and reply.code != 503:
         raise AuthRefused(
             f"{hub} refused AUTH {mechanism}: {reply}",
-            "check AuthUser and the password (some mailhubs want an app password)",
+            verdicts.credentials(mechanism or ""),
             reply=reply,
         )
     raise SiteTrouble(

@@ -138,7 +138,9 @@ def _hello(session: Session) -> Generator[Any, Any, Offers]:
         if reply.code == 250:
             return Offers(())
     step = "try again later"
-    if reply.code >= 500:
+    if reply.code in (500, 502, 504):
+        step = "it can do neither TLS nor AUTH then: check host and port of Mailhub"
+    elif reply.code >= 500:
         step = f"it was told the name {escaped(facts.ehlo)}: Hostname changes that"
     raise SiteTrouble(f"{session.hub} answered EHLO with {reply}", step, reply=reply)
 
@@ -148,8 +150,14 @@ def _starttls(session: Session, offers: Offers) -> Generator[Any, Any, Offers]:
     if reply.code == 220:
         yield from _secure(session)
         return (yield from _hello(session))
+    if reply.code == 421:
+        raise SiteTrouble(
+            f"{session.hub} ended the session: {reply}", "try again later", reply=reply
+        )
     if session.facts.tls == "opportunistic" and reply.code >= 400:
-        return offers
+        # Time may give TLS to a password that cannot do without.
+        if reply.code >= 500 or _free(session.facts):
+            return offers
     raise SiteTrouble(
         f"{session.hub} refused STARTTLS, and nothing is sent in clear: {reply}",
         "try again later, or ask its administrator",
@@ -158,12 +166,15 @@ def _starttls(session: Session, offers: Offers) -> Generator[Any, Any, Offers]:
 
 
 def _secure(session: Session) -> Talk:
-    # Opportunistic TLS need not be verified (RFC 7435), unless a password is to go
-    # through it that must not go in clear.
+    # Opportunistic TLS need not be verified (RFC 7435), unless a password needs it.
     facts = session.facts
-    credentials = facts.credentials
-    free = credentials is None or credentials.cleartext_ok or facts.private
     session.phase = phases.TLS
     session.polite = False
-    session.secured = yield StartTls(not (facts.tls == "opportunistic" and free))
+    session.secured = yield StartTls(facts.tls != "opportunistic" or not _free(facts))
     session.polite = True
+
+
+def _free(facts: Facts) -> bool:
+    """Whether there is no password that must not go in clear."""
+    credentials = facts.credentials
+    return credentials is None or credentials.cleartext_ok or facts.private

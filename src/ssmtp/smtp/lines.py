@@ -23,6 +23,11 @@ COMMAND_MOST = 2048
 # RFC 4954 §4: with its CRLF, which is counted here.
 AUTH_MOST = 12288
 CRLF = b"\r\n"
+# The commands and last words that are always the same.
+DATA = b"DATA\r\n"
+QUIT = b"QUIT\r\n"
+FINAL_DOT = b".\r\n"
+CANCEL = b"*\r\n"  # of an AUTH exchange (RFC 4954 §4)
 
 
 def command(text: str, *, utf8: bool = False, most: int = COMMAND_MOST) -> bytes:
@@ -91,9 +96,6 @@ def dotted(blocks: Iterable[bytes]) -> Iterator[bytes]:
             stuffed = b"." + stuffed
         ended = block[-1:] == b"\n"
         yield stuffed
-
-
-FINAL_DOT = b".\r\n"
 
 
 def clean(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -14,10 +14,14 @@ Rules
 
 from __future__ import annotations
 
+import binascii
+
 LINE_KEPT = 4096
 LINES_MOST = 100
 REPLY_MOST = 65536
 DOTS = "••••"
+# RFC 3986 §2.3
+UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 TEXT_MOST = 600  # characters of a reply in one sentence
 
 
@@ -151,6 +155,27 @@ def escaped(text: bytes | str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _hex(ord(c)) for c in text)
+
+
+def forms(secret: str) -> list[str]:
+    """Return the forms in which a mailhub may say a secret back, as a reply has them.
+
+    As it is, quoted for a URL, in hexadecimal, and in base64: alone, or in the middle
+    of something longer (RFC 4616), where it begins at any of three places in a group.
+    """
+    octets = secret.encode("utf-8", "surrogateescape")
+    found = {escaped(octets), octets.hex(), octets.hex().upper()}
+    if octets.translate(None, UNRESERVED):
+        for safe in (UNRESERVED, UNRESERVED + b"/"):
+            quoted = "".join(chr(c) if c in safe else f"%{c:02X}" for c in octets)
+            lower = "".join(chr(c) if c in safe else f"%{c:02x}" for c in octets)
+            found |= {quoted, lower, quoted.replace("%20", "+")}
+    for before in range(3):
+        text = binascii.b2a_base64(bytes(before) + octets, newline=False).decode()
+        # The first and the last character may hold bits of the neighbours.
+        bits = 8 * (before + len(octets))
+        found.add(text[(8 * before + 5) // 6 : bits // 6])
+    return sorted(found, key=len, reverse=True)
 
 
 def _hex(point: int) -> str:

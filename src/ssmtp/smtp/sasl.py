@@ -96,7 +96,8 @@ def choose(
     if not tls and not credentials.cleartext_ok:
         raise AuthRefused(
             "no AUTH without verified TLS: the password could be read on its way",
-            "set UseTLS=yes (or AllowCleartextAuth=yes, if you must)",
+            "set UseTLS=yes or UseSTARTTLS=yes, as its port wants (or "
+            "AllowCleartextAuth=yes, if you must)",
         )
     names = _upper(offered)
     wanted = credentials.method.upper() if credentials.method else None
@@ -110,10 +111,13 @@ def choose(
             "the mailhub does not offer AUTH, though AuthUser is set",
             "check the port and UseSTARTTLS, or take AuthUser out of the configuration",
         )
+    others = [name for name in ON_REQUEST if name in names]
     raise AuthRefused(
         f"the mailhub offers no AUTH mechanism that can be used (offered: "
         f"{_listing(names)})",
-        "AuthMethod may name one of XOAUTH2, OAUTHBEARER or EXTERNAL",
+        f"AuthMethod can be {' or '.join(others)}, which is never chosen by itself"
+        if others
+        else "ask its administrator for SCRAM or PLAIN",
     )
 
 

@@ -11,6 +11,7 @@ import binascii
 from ssmtp.errors import AuthRefused
 from ssmtp.smtp.sasl import CHALLENGE_LIMIT, end, saslname, shown, shown_octets
 from ssmtp.smtp.saslprep import prepare
+from ssmtp.smtp.verdicts import credentials
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def talk(
     first_bare = b"n=" + name + b",r=" + nonce.encode("ascii")
 
     server_first = _unproved((yield gs2 + first_bare))
-    server_nonce, salt, iterations = _server_first(server_first, nonce)
+    server_nonce, salt, iterations = _server_first(server_first, nonce, mechanism)
     final = b"c=" + binascii.b2a_base64(bound, newline=False) + b",r=" + server_nonce
     message = first_bare + b"," + server_first + b"," + final
 
@@ -79,7 +80,7 @@ def talk(
     if attributes[0].startswith(b"e="):
         raise AuthRefused(
             f"the mailhub refused {mechanism}: {shown_octets(attributes[0][2:])}",
-            "check AuthUser and the password",
+            credentials(mechanism),
         )
     verifier = _unbase64(attributes[0][2:]) if attributes[0][:2] == b"v=" else None
     if verifier is None or not hmac.compare_digest(verifier, expected):
@@ -91,13 +92,13 @@ def talk(
     end((yield b""), mechanism)
 
 
-def _server_first(text: bytes, nonce: str) -> tuple[bytes, bytes, int]:
+def _server_first(text: bytes, nonce: str, mechanism: str) -> tuple[bytes, bytes, int]:
     """Read `r=…,s=…,i=…` (RFC 5802 §7); later attributes are extensions."""
     attributes = text.split(b",")
     if attributes[0].startswith(b"e="):
         raise AuthRefused(
-            f"the mailhub refused SCRAM: {shown_octets(attributes[0][2:])}",
-            "check AuthUser and the password",
+            f"the mailhub refused {mechanism}: {shown_octets(attributes[0][2:])}",
+            credentials(mechanism),
         )
     if attributes[0].startswith(b"m="):
         raise AuthRefused("the mailhub asks for a SCRAM extension that nobody knows")

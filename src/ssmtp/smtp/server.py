@@ -390,7 +390,12 @@ class Session:
             self._error(501, "5.5.4", "VRFY takes a name")
 
     def _help(self, argument: str) -> None:
-        lines = ["commands: " + " ".join(sorted(_COMMANDS)), "RFC 5321 tells the rest"]
+        known = set(_COMMANDS)
+        if not self.rules.starttls:
+            known.discard("STARTTLS")
+        if not self.rules.mechanisms:
+            known.discard("AUTH")
+        lines = ["commands: " + " ".join(sorted(known)), "RFC 5321 tells the rest"]
         self._say(214, "2.0.0", lines)
 
     def _quit(self, argument: str) -> Event | None:

@@ -7,6 +7,7 @@ this record; it holds what must outlive each of them.
 from __future__ import annotations
 
 from ssmtp.smtp import lines, phases
+from ssmtp.smtp.reply import forms
 from ssmtp.smtp.steps import Await, Broken, Flight
 
 TYPE_CHECKING = False
@@ -151,9 +152,11 @@ class Session:
     def leave(self) -> Talk:
         """Say QUIT where a command can be said, and do not wait for the answer."""
         if self.polite:
-            yield from self.say(b"QUIT\r\n")
+            yield from self.say(lines.QUIT)
 
     def keep_hidden(self, secret: str) -> None:
-        """Remember a secret that was or will be said."""
-        if len(secret) >= SECRET_LEAST:
-            self.hide = (*self.hide, secret)
+        """Remember a secret that was or will be said, in all its forms."""
+        known = {*self.hide, *forms(secret)}
+        known = {form for form in known if len(form) >= SECRET_LEAST}
+        # Long ones first: the beginning of one may be another.
+        self.hide = tuple(sorted(known, key=len, reverse=True))

@@ -10,6 +10,7 @@ comes out of a dialogue that would do better on a new connection.
 
 from __future__ import annotations
 
+from ssmtp.smtp.lines import CRLF
 from ssmtp.smtp.reply import Reply, escaped
 
 TYPE_CHECKING = False
@@ -124,4 +125,4 @@ class Again(Exception):
 
 def commands(head: bytes) -> list[str]:
     """Return command lines as they may be shown."""
-    return [escaped(line) for line in head.split(b"\r\n")[:-1]]
+    return [escaped(line) for line in head.split(CRLF)[:-1]]

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ssmtp.smtp.steps import Talk
 
 ONE_FLIGHT_MOST = 65536  # octets of content that ride in one flight
-QUIT = b"QUIT\r\n"
 
 
 class Simpler(Exception):
@@ -134,7 +133,7 @@ def _envelope_by_steps(
                 yield from _reset(session)
             raise verdicts.rcpt(session, replies)
     if data:
-        yield Flight(b"DATA\r\n", phases.DATA)
+        yield Flight(lines.DATA, phases.DATA)
         yield from _data_reply(session)
 
 
@@ -142,7 +141,7 @@ def _envelope_at_once(
     session: Session, mail: bytes, rcpts: list[bytes], *, data: bool
 ) -> Talk:
     """MAIL, all RCPT and DATA in one flight (RFC 2920)."""
-    head = mail + b"".join(rcpts) + (b"DATA\r\n" if data else b"")
+    head = mail + b"".join(rcpts) + (lines.DATA if data else b"")
     session.polite = False
     yield Flight(head, phases.MAIL)
     first = yield from session.reply(phases.MAIL)
@@ -182,7 +181,7 @@ def _give_up(session: Session, replies: list[Reply], data: bool, in_step: bool) 
     if not data or replies[-1].code != 354:
         session.polite = True
     elif all(reply.code >= 400 for reply in replies[:-1]):
-        yield from session.say(lines.FINAL_DOT + QUIT)
+        yield from session.say(lines.FINAL_DOT + lines.QUIT)
 
 
 def _data_reply(session: Session) -> Talk:
@@ -203,7 +202,7 @@ def _reset(session: Session) -> Talk:
 
 def _parameter_refused(reply: Reply, line: bytes) -> bool:
     """Whether its parameters made a command refused (RFC 5321 §4.1.1.11)."""
-    if line.endswith(b">\r\n"):
+    if line.endswith(b">" + lines.CRLF):
         return False
     if reply.code == 555:
         return True
@@ -224,7 +223,7 @@ def _one_flight(
         phases.CONTENT,
         [*commands(head), *_shown(content), "QUIT"],
         content=lines.chunk(content.blocks(), content.size),
-        tail=QUIT,
+        tail=lines.QUIT,
         before=2,
     )
     whole = yield from session.write(flight)
@@ -272,7 +271,7 @@ def _content(
         tail = lines.FINAL_DOT
     if pipelining:
         shown.append("QUIT")
-        tail += QUIT
+        tail += lines.QUIT
     flight = Flight(head, phases.CONTENT, shown, content=blocks, tail=tail)
     whole = yield from session.write(flight)
     reply = yield from session.reply(phases.CONTENT)
@@ -352,5 +351,5 @@ def _receipt(session: Session, reply: Reply, content: Content) -> Receipt:
 
 
 def _shown(content: Content) -> list[str]:
-    shown = [escaped(line) for line in content.header.split(b"\r\n") if line]
+    shown = [escaped(line) for line in content.header.split(lines.CRLF) if line]
     return [*shown, f"({content.size} octets in all)"]

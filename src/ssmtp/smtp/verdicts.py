@@ -40,6 +40,13 @@ def mail(session: Session, reply: Reply) -> Failure:
     sender = f"<{escaped(str(path)) if path is not None else ''}>"
     if _wants_auth(reply):
         return _unauthenticated(session, reply)
+    if reply.code == 552 or reply.status in ("5.2.3", "5.3.4"):
+        # RFC 1870 §6.1
+        return MessageRefused(
+            f"{session.hub} refused the message for its size: {reply}",
+            "make it smaller",
+            reply=reply,
+        )
     if reply.code >= 500:
         return MessageRefused(
             f"{session.hub} refused the sender {sender}: {reply}",
@@ -145,11 +152,38 @@ def broken(session: Session, broken: Broken) -> Failure:
     step = LATER
     if phase is phases.TLS and (answer is not None or broken.garbled):
         step = "set UseSTARTTLS=Yes as well if this port begins in clear, as 587 does"
+    elif "certificate required" in broken.words:
+        # RFC 8446 §6.2: in TLS 1.3 this comes when we think that all is well.
+        step = "set UseTLSCert and TLSCert"
     elif phase is phases.GREETING and not session.greeted:
         words, step = _no_greeting(session, broken, words)
+    elif phase is phases.AUTH:
+        step += other_binding(session.mechanism or "")
     if broken.garbled or answer is not None:
         return SiteTrouble(f"{hub} {words}", step, reply=answer)
     return NetworkTrouble(f"{hub} {words}", step)
+
+
+def credentials(mechanism: str) -> str:
+    """Return what to do about credentials that were refused."""
+    if mechanism == "EXTERNAL":
+        return "check TLSCert, and that the mailhub knows it"
+    if mechanism in ("XOAUTH2", "OAUTHBEARER"):
+        return "the access token may have expired: check what AuthPassCommand prints"
+    step = "check AuthUser and the password (some mailhubs want an app password)"
+    return step + other_binding(mechanism)
+
+
+def other_binding(mechanism: str) -> str:
+    """Return the way out when a mailhub binds SCRAM to TLS by other means than we.
+
+    A server cannot say which channel bindings it knows. Dovecot 2.4 hangs up when it is
+    given tls-server-end-point.
+    """
+    bare = mechanism.removesuffix("-PLUS")
+    if bare == mechanism:
+        return ""
+    return f"; where other channel bindings are in use, set AuthMethod={bare}"
 
 
 def _evidence(session: Session, broken: Broken) -> str:
@@ -181,7 +215,7 @@ def _no_greeting(session: Session, broken: Broken, words: str) -> tuple[str, str
     for beginning, protocol in OTHER_PROTOCOLS:
         if first.startswith(beginning):
             return f"speaks {protocol}, not SMTP", "check host and port of Mailhub"
-    if first:
+    if first and not first.startswith(b"220"):
         return (
             f"does not greet like a mailhub, but says {escaped(first[:40])!r}",
             "check host and port of Mailhub",

@@ -1,4 +1,8 @@
-"""What `mailq` prints: the kept messages in the form that Postfix made familiar."""
+"""What `mailq` prints: the kept messages in the form that Postfix made familiar.
+
+Monitoring programs read it. Some look for the last line, as it is with Postfix, others
+for the total that sendmail prints.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,7 @@ def lines(entries: Iterable[Entry]) -> Iterator[str]:
     if not count:
         yield EMPTY
         return
+    yield f"                Total requests: {count}"
     requests = "Request" if count == 1 else "Requests"
     yield f"-- {(octets + 1023) // 1024} Kbytes in {count} {requests}."
 

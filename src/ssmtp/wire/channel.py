@@ -18,9 +18,8 @@ import errno
 import time
 
 from ssmtp.errors import Bug, Failure, SystemTrouble
-from ssmtp.smtp.lines import AUTH_MOST
 from ssmtp.smtp.phases import AUTH
-from ssmtp.smtp.reply import LINE_KEPT, Garbled, Inbox, Reply
+from ssmtp.smtp.reply import LINE_KEPT, REPLY_MOST, Garbled, Inbox, Reply
 from ssmtp.smtp.steps import Await, Broken, Flight
 from ssmtp.wire.wait import READ, WRITE, Wait
 
@@ -115,7 +114,9 @@ class Channel:
 
     def _fly(self, flight: Flight) -> Generator[Any, Any, bool]:
         """Write a flight; return False when its content was not written to the end."""
-        self._inbox.keep = AUTH_MOST + 1 if flight.phase is AUTH else LINE_KEPT
+        # A secret that is said back must not escape by being cut in two.
+        whole = flight.phase is AUTH or self._hide
+        self._inbox.keep = REPLY_MOST if whole else LINE_KEPT
         self._in_step()
         if self.trace is not None:
             self.trace.sent(flight.shown)
@@ -210,9 +211,10 @@ class Channel:
         while True:
             if self._pull():
                 return True
-            ready = yield Wait({self._sock.fileno(): READ}, deadline)
-            if not ready:
+            # Records of TLS that mean nothing to us must not stop the clock.
+            if time.monotonic() >= deadline:
                 return False
+            yield Wait({self._sock.fileno(): READ}, deadline)
 
     def _pull(self) -> bool:
         """Take in what the kernel has, without waiting; True when anything changed."""
@@ -330,15 +332,15 @@ class Channel:
 
     def _raw(self, deadline: float) -> Generator[Any, Any, bytes]:
         while True:
+            if time.monotonic() >= deadline:
+                seconds = self.clocks.connect
+                raise Broken(f"took longer than {seconds:g} s", late=True)
             data = self._recv()
             if data:
                 return data
             if self._ended is not None:
                 raise self._ended
-            ready = yield Wait({self._sock.fileno(): READ}, deadline)
-            if not ready:
-                seconds = self.clocks.connect
-                raise Broken(f"took longer than {seconds:g} s", late=True)
+            yield Wait({self._sock.fileno(): READ}, deadline)
 
     def _send_once(self, data: bytes) -> None:
         """Send a few octets, for which there is always room."""

@@ -271,14 +271,17 @@ def _begin(address: Address, source: str | None) -> tuple[socket, str]:
             f"no socket could be made: {_words(error)}", "try again later"
         ) from error
     sock.setblocking(False)
+    problem = ""
     try:
         if address.family != getattr(_socket, "AF_UNIX", None):
             sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             if source is not None:
+                problem = f"SourceAddress={source}: "
                 sock.bind((source, 0))
+                problem = ""
         code = sock.connect_ex(address.sockaddr)
     except OSError as error:
-        return sock, _words(error)
+        return sock, problem + _words(error)
     if code in (0, errno.EINPROGRESS, errno.EINTR):
         return sock, ""
     return sock, os.strerror(code)

@@ -7,6 +7,7 @@ taken from subjectAltName only (RFC 9525), no compression, no renegotiation.
 The trust store is the system's hashed directory where there is one, because OpenSSL
 then reads the one certificate that it needs, instead of parsing a whole bundle (25 ms).
 SSL_CERT_FILE and SSL_CERT_DIR take its place; TLS_CA_File and TLS_CA_Dir add to it.
+Once they hold a list of revoked certificates, every certificate is looked up on one.
 
 `VERIFY_X509_STRICT`, which `ssl.create_default_context` sets from Python 3.13 on, is
 left off on every version: it refuses private CAs that lack a key usage, and tells
@@ -60,6 +61,10 @@ def context(config: Config, wanted: bool) -> SSLContext:
             ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
         )
         _trust(made, config)
+        if made.cert_store_stats()["crl"] or _has_lists(config.tls_ca_dir):
+            # OpenSSL does not fetch lists of revoked certificates (RFC 5280 §5), so
+            # they count only where somebody has put one.
+            made.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     if config.use_tls_cert:
         _present(made, config)
     return made
@@ -112,21 +117,27 @@ def _load_each(made: SSLContext, directory: str) -> None:
             "name a directory of certificates",
         ) from error
     for name in names:
-        if name.endswith((".pem", ".crt", ".cer")):
+        if name.endswith((".pem", ".crt", ".cer", ".crl")):
             _load(made, os.path.join(directory, name), None, "TLS_CA_Dir: ")
 
 
-def _is_hashed(directory: str) -> bool:
+def _is_hashed(directory: str, before: str = ".") -> bool:
     """Whether a directory has names as OpenSSL looks them up: 8 hex digits, dot, n."""
     try:
         names = os.listdir(directory)
     except OSError:
         return False
     for name in names:
-        if name[8:9] == "." and name[9:].isdigit():
+        number = name[8:].removeprefix(before)
+        if number.isdigit() and number != name[8:]:
             if not name[:8].strip("0123456789abcdef"):
                 return True
     return False
+
+
+def _has_lists(directory: str | None) -> bool:
+    """Whether a hashed directory has lists of revoked certificates."""
+    return bool(directory) and _is_hashed(directory or "", ".r")
 
 
 def _present(made: SSLContext, config: Config) -> None:
@@ -216,9 +227,14 @@ def _check_pins(certificate: bytes, config: Config, hub: str) -> None:
 
 
 # The numbers of X509_V_ERR_* in OpenSSL's x509_vfy.h.
+NO_LIST = "cannot be checked, for its issuer's list of revoked certificates"
 DISTRUST = {
+    3: (f"{NO_LIST} is missing", "add it to TLS_CA_File, or take the others out"),
+    8: (f"{NO_LIST} is not genuine", "fetch it again for TLS_CA_File"),
     9: ("is not valid yet", "check the clock of this machine"),
     10: ("has expired", "tell its administrator (and check the clock of this machine)"),
+    11: (f"{NO_LIST} is not valid yet", "check the clock of this machine"),
+    12: (f"{NO_LIST} is out of date", "fetch a new one for TLS_CA_File"),
     18: (
         "is self-signed, so nobody vouches for it",
         "name it with TLS_CA_File, or pin it with TLSFingerprint",
@@ -284,7 +300,8 @@ def _handshake(error: Any, hub: str, first: bytes) -> SiteTrouble:
     if "alert handshake failure" in why or "insufficient security" in why:
         return SiteTrouble(
             f"{hub} shares no cipher suite with us ({why})",
-            "it needs TLS 1.2 or later with forward secrecy",
+            "it needs TLS 1.2 or later with forward secrecy, or it wants a client "
+            "certificate (UseTLSCert)",
         )
     if "certificate required" in why or "alert bad certificate" in why:
         return SiteTrouble(
