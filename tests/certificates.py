@@ -226,9 +226,7 @@ CHAINS: dict[str, Callable[[Certificates], Any]] = {
     "cn-only": lambda c: c.issue(common_name="localhost"),
     "wildcard": lambda c: c.issue("*.hub.test"),
     "nul-name": lambda c: c.issue("localhost\0.example.org"),
-    "client-purpose": lambda c: c.issue(
-        *HERE, purpose=ExtendedKeyUsageOID.CLIENT_AUTH
-    ),
+    "client-purpose": lambda c: c.issue(*HERE, purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
     "chain": _chained,
     "missing-intermediate": lambda c: _chained(c)[:2],
     "weak-key": lambda c: c.issue(*HERE, key=rsa.generate_private_key(65537, 1024)),
@@ -264,7 +262,7 @@ def _dh1024(made: ssl.SSLContext, certificates: Certificates) -> None:
     text = ssl.DER_cert_to_PEM_cert(der).replace("CERTIFICATE", "DH PARAMETERS")
     path = certificates.folder / "dh1024.pem"
     path.write_text(text)
-    made.load_dh_params(path)
+    made.load_dh_params(str(path))
 
 
 def _ciphers(names: str) -> Callable[[ssl.SSLContext, Certificates], None]:

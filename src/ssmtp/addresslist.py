@@ -214,6 +214,7 @@ def _parse_simple(value: str) -> list[Mailbox] | None:
                 or "\t" in core
                 or "\n" in core
                 or "\r" in core
+                or (not sign and _is_encoded(core))
             ):
                 return None
             if domain:
@@ -346,8 +347,9 @@ class _Reader:
             return False
         if len(words) == 1:
             kind, start, end = words[0]
+            word = self.text[start:end]
             # `"Backup, daily"`: no user is called so.
-            return kind == "q" and " " in self.text[start:end]
+            return _is_encoded(word) or (kind == "q" and " " in word)
         return not self._adjoin(words)
 
     def _phrase(self, words: list[Token]) -> str:
@@ -404,6 +406,8 @@ class _Reader:
         if not local:
             raise self._refused("an empty name", start)
         if not signs:
+            if _is_encoded(local):
+                raise self._refused("a name without an address", start)
             return Mailbox("", local, None, start, end)
         if right[0][0] == "l":
             if len(right) > 1:
@@ -422,6 +426,11 @@ class _Reader:
 
     def _refused(self, what: str, at: int) -> InputRefused:
         return refused(self.where, what, self.text[max(0, at - 20) : at + 40])
+
+
+def _is_encoded(word: str) -> bool:
+    """Whether a word can only be the name of a person (RFC 2047 section 5)."""
+    return word.startswith("=?") and word.endswith("?=")
 
 
 def parse_argument(text: str) -> list[Mailbox]:

@@ -465,7 +465,7 @@ def parse(text: bytes, path: str, home: str | None = None) -> Config:
         found = known.get(name.lower())
         if found is None:
             raise ConfigError(
-                f"{where}: unknown key {shown(name[:60])}",
+                f"{where}: unknown key {shown(words[0][:60])}",
                 f"the nearest known key is {_nearest(name)}",
             )
         try:

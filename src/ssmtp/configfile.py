@@ -70,6 +70,10 @@ def load(path: str) -> Config:
             "write one with a line Mailhub=host:port, or name another with -C",
         )
     config = configuration.parse(text, path, _home() if b"~/" in text else None)
+    if config.has_secret:
+        from ssmtp import guard
+
+        guard.no_core()
     if config.has_secret and mode & 0o007:
         # The group of a system-wide file is who may send mail (Debian: mail).
         wanted = "640" if owner == 0 else "600"

@@ -9,8 +9,7 @@ Rules, in the order in which they are applied:
 3. There is one From field. A complete one is left alone; a missing, bare or local one
    is made from the identity, or from `-f` under `FromLineOverride`. `ForceFrom` makes
    it the identity always and shows the author's own as X-Original-From.
-4. Bare names in the other address fields are completed where they stand; several
-   To, Cc or Reply-To fields become one.
+4. Bare names in the other address fields are completed where they stand.
 5. Date, Message-ID and a destination are added when missing (section 3.6), the
    Resent-* fields that section 3.6.6 wants to stand together, and a Received field
    (RFC 5321 section 4.4) that says nothing but the host.
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 _SECRET = frozenset({"bcc", "resent-bcc"})
 _ONCE = frozenset({"from", "date", "message-id"})
 _DESTINATION = frozenset({"to", "cc"})
-_ONE_LIST = frozenset({"to", "cc", "reply-to"})
 
 
 class Message:
@@ -174,7 +172,7 @@ def repair(
     fields = _one_date(fields, top, now, notes)
     fields, message_id = _one_message_id(fields, top, f"<{now.unique}@{host}>", notes)
     fields = [completed(f, names, notes) for f in fields]
-    fields = _joined(_with_destination(fields), notes)
+    fields = _with_destination(fields)
     fields = _with_resent_fields(fields, identity, now, host)
     fields = [fieldform.fit(fieldform.sound(f)) for f in top + fields]
     return Message(fields, body, message_id, notes)
@@ -240,33 +238,6 @@ def _with_destination(fields: list[Field]) -> list[Field]:
         return fields
     # RFC 5322 appendix A.1.3 shows this form.
     return [*fields, Field("To", " undisclosed-recipients:;")]
-
-
-def _joined(fields: list[Field], notes: list[str]) -> list[Field]:
-    """Make one list of several To, Cc or Reply-To fields (RFC 5322 section 3.6).
-
-    Some programs write a To field for each recipient, and some mailhubs refuse that.
-    What cannot be read as a list stays as it is.
-    """
-    out: list[Field] = []
-    first: dict[str, int] = {}
-    for f in fields:
-        if f.key in _ONE_LIST and _is_list(f):
-            at = first.setdefault(f.key, len(out))
-            if at < len(out):
-                begin = out[at].body.rstrip(" \t\n,")
-                out[at] = out[at].replaced(f"{begin},\n {f.body.lstrip()}")
-                notes.append(f"a second {f.name} field joined to the first")
-                continue
-        out.append(f)
-    return out
-
-
-def _is_list(f: Field) -> bool:
-    try:
-        return bool(f.mailboxes())
-    except InputRefused:
-        return False
 
 
 def _latest_resending(fields: list[Field]) -> list[Field]:

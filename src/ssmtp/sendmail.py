@@ -14,11 +14,11 @@ from ssmtp import options as option_table
 from ssmtp.errors import (
     EX_OK,
     EX_TEMPFAIL,
-    Bug,
     Failure,
     InputUnreadable,
     Interrupted,
     UsageError,
+    bug,
 )
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ssmtp.delivery import Request
     from ssmtp.options import Options
+    from ssmtp.values import Secret
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,14 +39,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in argv[1:]]
     try:
         options = option_table.scan(program, words)
+        if options.auth_pass is not None:
+            _guard(options.auth_pass)
         return ROADS[options.mode](options, words, 0 if stdin_open else -1)
     except Failure as failure:
         return complain(program, failure)
     except KeyboardInterrupt:
         return complain(program, Interrupted("interrupted, nothing was sent"))
     except Exception as error:  # the last net: a bug must never look like success
-        what = f"internal error: {type(error).__name__}: {error}"
-        return complain(program, Bug(what, "please report it"))
+        return complain(program, bug(error))
+
+
+def _guard(secret: Secret) -> None:
+    from ssmtp import guard
+
+    guard.no_core()
+    guard.hide_argument(secret.reveal())
 
 
 def complain(program: str, failure: Failure) -> int:
@@ -131,6 +140,11 @@ def send(options: Options, words: list[str], stdin: int) -> int:
     )
     try:
         delivery.deliver(_request(options, words, signals.hold), taken)
+    except Failure:
+        raise
+    except Exception as error:  # a mistake of ours, but the message was read
+        signals.hold()
+        raise delivery.rescue(error, taken, words) from error
     finally:
         taken.body.close()
         signals.ignore()

@@ -33,7 +33,7 @@ def found() -> dict[str, str]:
 
 def _version(path: Path) -> str:
     """Return the version of an interpreter, "" if it will not do."""
-    asked = "import ssl, sys; print(sys.version_info >= (3, 11), sys.version.split()[0])"
+    asked = "import ssl, sys; print(sys.version_info > (3, 11), sys.version.split()[0])"
     try:
         done = subprocess.run(
             [path, "-IS", "-c", asked], capture_output=True, text=True, timeout=20

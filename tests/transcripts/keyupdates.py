@@ -1,4 +1,4 @@
-"""Makes KeyUpdate messages (RFC 8446 §4.6.3) without end, which no library will send."""
+"""Makes KeyUpdate messages (RFC 8446 §4.6.3) without end, as no library will."""
 
 from __future__ import annotations
 

@@ -519,6 +519,10 @@ def test_ports_and_fallbacks(text, expected):
         ("Mailhub=h\nUseSTARTTLS = YES", "starttls"),
         ("Mailhub=h\r\nUseSTARTTLS=YES\r\n", "starttls"),
         ("Mailhub=h\nUseTLS=", "opportunistic"),
+        # Whoever pins a key wants to see it.
+        ("Mailhub=h\nTLSFingerprint=" + "ab" * 32, "starttls"),
+        ("Mailhub=h:465\nTLSFingerprint=" + "ab" * 32, "implicit"),
+        ("Mailhub=h\nUseTLS=No\nTLSFingerprint=" + "ab" * 32, "none"),
     ],
 )
 def test_tls_mode(text, expected):

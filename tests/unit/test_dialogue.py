@@ -301,7 +301,7 @@ def credentials(method: str | None = None, clear: bool = False) -> Credentials:
     ],
 )
 def test_auth_in_clear(tls: str, private: bool, clear: bool, allowed: bool) -> None:
-    """AUTH happens in verified TLS, on this machine, or where it is allowed: else 77."""
+    """AUTH happens in verified TLS, on this machine, or where allowed; else 77."""
     stage = Stage(("AUTH PLAIN",), {"AUTH": "235 ok"})
     fact = facts(tls=tls, private=private, credentials=credentials(clear=clear))
     if allowed:
@@ -312,6 +312,26 @@ def test_auth_in_clear(tls: str, private: bool, clear: bool, allowed: bool) -> N
             perform(Dialogue(fact), stage)
         assert 77 == caught.value.exit_code
         assert ["EHLO client.test", "QUIT"] == stage.said
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "words"),
+    [
+        ("PLAIN", "check AuthUser and the password"),
+        ("XOAUTH2", "check what AuthPassCommand prints"),
+        ("OAUTHBEARER", "check what AuthPassCommand prints"),
+        ("EXTERNAL", "check TLSCert"),
+        ("SCRAM-SHA-1-PLUS", "set AuthMethod=SCRAM-SHA-1"),
+    ],
+)
+def test_what_to_check(mechanism: str, words: str) -> None:
+    """A refusal says what to look at, which depends on the mechanism."""
+    stage = Stage((f"AUTH {mechanism}",), {"AUTH": "535 5.7.8 no"})
+    fact = facts(tls="implicit", credentials=credentials(mechanism), nonce="x")
+    with pytest.raises(AuthRefused) as caught:
+        perform(Dialogue(fact), stage)
+
+    assert words in caught.value.next_step
 
 
 @pytest.mark.parametrize(

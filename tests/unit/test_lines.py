@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -83,7 +84,7 @@ def test_dots_round_trip(parts: list[bytes], cuts: list[int]) -> None:
     """Undoing the dots gives the content back, and no lone dot is inside."""
     text = b"".join(part + b"\r\n" for part in parts)
     at = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
-    blocks = [text[a:b] for a, b in zip(at, at[1:], strict=False)]
+    blocks = [text[a:b] for a, b in pairwise(at)]
 
     wire = joined(lines.dotted(blocks))
 

@@ -132,6 +132,7 @@ def test_bcc_of_the_configuration():
         ("To: \nCc: a@x\n", []),
         ("Cc: a@x\n", []),
         ("To: a@x\nCc:\n", ["a@x"]),
+        ("To: a@x\nTO: b@x\n", ["a@x", "b@x"]),
     ],
 )
 def test_destination(head, to):
@@ -140,23 +141,6 @@ def test_destination(head, to):
 
     assert to == sent.fields("To")
     assert [f for f in sent.fields("Cc") if not f] == []
-
-
-@pytest.mark.parametrize(
-    ("head", "to"),
-    [
-        ("To: a@x\nCc: c@x\nTO: b@x\n", ["a@x, b@x"]),
-        ("To: a@x,\nTo:b@x (c)\nTo:\n\tQ <d@x>\n", ["a@x, b@x (c), Q <d@x>"]),
-        ("To: a@x\nTo: root\n", ["a@x, root@corp.example"]),
-        ("To: a@x\nTo:\n", ["a@x"]),
-        ("To: list:a@x;\nTo: b@x\n", ["list:a@x;, b@x"]),
-        ("To: a@x\nTo: <<>> @\nTo: b@x\n", ["a@x, b@x", "<<>> @"]),
-    ],
-)
-def test_several_lists(head, to):
-    """Several To fields become one list in place of the first; what cannot be read
-    stays as it is."""
-    assert to == send(f"{head}\nb\n").fields("To")
 
 
 @pytest.mark.parametrize(

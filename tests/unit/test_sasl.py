@@ -494,6 +494,8 @@ def test_insisted_choice(method):
     [
         ([], None, "does not offer AUTH"),
         (["GSSAPI", "NTLM"], None, "GSSAPI NTLM"),
+        (["GSSAPI", "NTLM"], None, "ask its administrator for SCRAM or PLAIN"),
+        (["XOAUTH2", "EXTERNAL"], None, "AuthMethod can be XOAUTH2 or EXTERNAL"),
         (["SCRAM-SHA-256-PLUS"], None, "SCRAM-SHA-256-PLUS"),
         (["PLAIN", "LOGIN"], "CRAM-MD5", "offered: PLAIN LOGIN"),
         ([], "LOGIN", "offered: none"),

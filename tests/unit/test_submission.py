@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from ssmtp import config, submission
-from ssmtp.config import Mailhub
+from ssmtp.config import Mailhub, Proxy, Secret
 from ssmtp.errors import (
     AuthRefused,
     ConfigError,
@@ -19,6 +20,7 @@ from ssmtp.errors import (
     Interrupted,
     MailhubRefused,
     NetworkTrouble,
+    SiteTrouble,
     SystemTrouble,
     UnknownHost,
 )
@@ -26,7 +28,7 @@ from ssmtp.receipt import Receipt, queue_id
 from ssmtp.smtp.reply import Reply
 from ssmtp.smtp.steps import Secured
 from ssmtp.trace import Trace
-from ssmtp.wire import blocking
+from ssmtp.wire import aio, blocking
 from tests.hub import Hub, running
 from tests.unit.rehearsal import Content, Message, envelope
 
@@ -115,6 +117,7 @@ def test_unreachable_mailhub(conf: config.Config) -> None:
     ("replies", "failure"),
     [
         ({"GREETING": "554 go away"}, MailhubRefused),
+        ({"EHLO": "550 5.7.1 not with that name"}, SiteTrouble),
         ({"MAIL": "451 later"}, Deferred),
         ({"RCPT": "450 later"}, Deferred),
         ({"DOT": "451 later"}, Deferred),
@@ -144,8 +147,18 @@ def test_all_fail(conf: config.Config) -> None:
         submit(conf, [])
 
 
+def test_all_fail_alike(conf: config.Config) -> None:
+    """What keeps every mailhub from being reached is said once."""
+    conf.proxy = Proxy("socks5", "127.0.0.1", closed_port(), "", Secret(""))
+    hubs = [Mailhub("a.example", 25), Mailhub("b.example", 25)]
+    with pytest.raises(NetworkTrouble) as caught:
+        submit(conf, hubs)
+
+    assert 1 == caught.value.what.count("cannot connect to the proxy")
+
+
 def test_next_address(conf: config.Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that accepts and hangs up is as good as dead: the next one is tried."""
+    """An address that accepts and hangs up is as good as dead: try the next one."""
     with running(Hub(replies={"GREETING": "close"})) as dead, running(Hub()) as good:
         numbers = [
             (socket.AF_INET, 1, 6, "", ("127.0.0.1", hub.port)) for hub in (dead, good)
@@ -155,6 +168,18 @@ def test_next_address(conf: config.Config, monkeypatch: pytest.MonkeyPatch) -> N
 
     assert 1 == len(good.mails)
     assert 1 == dead.connections
+
+
+def test_no_next_address(conf: config.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the next address is dead too, what the first one did is told."""
+    with running(Hub(replies={"GREETING": "close"})) as dead:
+        numbers = [
+            (socket.AF_INET, 1, 6, "", ("127.0.0.1", port))
+            for port in (dead.port, closed_port())
+        ]
+        monkeypatch.setattr(blocking, "lookup", lambda request: numbers)
+        with pytest.raises(NetworkTrouble, match="closed the connection"):
+            submit(conf, [Mailhub("two.test", 25)])
 
 
 def test_no_next_address_after_the_greeting(
@@ -253,6 +278,30 @@ def test_asyncio_is_cancelled(conf: config.Config) -> None:
                 return await loop.sock_recv(client, 10)
 
     assert b"" == asyncio.run(main())
+
+
+def test_asyncio_silent_name_server(
+    conf: config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lookup that is late holds up neither the submission nor the loop's end."""
+    over = threading.Event()
+    ended: list[bool] = []
+
+    def resolve(request: object) -> OSError:
+        over.wait(2)
+        ended.append(True)
+        return OSError("too late")
+
+    monkeypatch.setattr(aio, "getaddrinfo", resolve)
+    conf.connect_timeout = 0.05
+    message: Any = Message()
+    hub = Mailhub("slow.example", 25)
+    with pytest.raises(NetworkTrouble, match="name server does not answer"):
+        asyncio.run(submission.submit_async(message, envelope(), conf, [hub], "x"))
+    while_it_ran = list(ended)
+    over.set()
+
+    assert [] == while_it_ran
 
 
 def test_asyncio_many_at_once(conf: config.Config) -> None:

@@ -72,6 +72,9 @@ class _Once:
 
     def __call__(self) -> Secret:
         if self._secret is None:
+            from ssmtp import guard
+
+            guard.no_core()
             self._secret = self._fetch()
         return self._secret
 

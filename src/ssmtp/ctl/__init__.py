@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from ssmtp.errors import EX_TEMPFAIL, EX_USAGE, Bug, Failure
+from ssmtp.errors import EX_TEMPFAIL, EX_USAGE, Failure, bug
 
 VERBS = {
     "demo": "send a mail to an embedded mailhub, and show all of it",
@@ -103,9 +103,9 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
     except Exception as error:
         if os.environ.get("SSMTP_TRACEBACK"):
             raise
-        failure = bug(error)
-        complain(failure)
-        return failure.exit_code
+        mistake = bug(error)
+        complain(mistake)
+        return mistake.exit_code
 
 
 def complain(failure: Failure, about: str = "ssmtpctl") -> None:

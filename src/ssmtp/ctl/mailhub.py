@@ -192,7 +192,9 @@ class _Conversation:
             self.forget()
         if isinstance(self.connection, ssl.SSLSocket):
             self.connection.settimeout(FAREWELL_SECONDS)
-            self.connection.unwrap()
+            # A ValueError: the connection was shut down by `close` meanwhile.
+            with contextlib.suppress(ValueError):
+                self.connection.unwrap()
 
     def receive(self) -> bytes:
         try:

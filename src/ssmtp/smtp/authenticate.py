@@ -113,7 +113,7 @@ def _answer(
 
 
 def _challenge(session: Session, reply: Reply) -> bytes:
-    text = reply.lines[0].strip() if len(reply.lines) == 1 else "*"
+    text = reply.challenge.strip()
     try:
         if len(text) > sasl.CHALLENGE_LIMIT:
             raise ValueError

@@ -26,14 +26,18 @@ TEXT_MOST = 600  # characters of a reply in one sentence
 
 
 class Reply:
-    """One reply. `lines` are escaped texts without the code; `status` is RFC 3463's."""
+    """One reply. `lines` are escaped texts without the code; `status` is RFC 3463's.
 
-    __slots__ = ("code", "lines", "status")
+    `challenge` is the text of a 334, as it came: it is for AUTH alone, and not shown.
+    """
+
+    __slots__ = ("challenge", "code", "lines", "status")
 
     def __init__(self, code: int, lines: list[str]) -> None:
         self.code = code
         self.lines = lines
         self.status = _status(code, lines[0])
+        self.challenge = lines[0] if code == 334 and len(lines) == 1 else "*"
 
     @property
     def text(self) -> str:
@@ -57,7 +61,12 @@ class Reply:
         lines = self.lines
         for secret in secrets:
             lines = [line.replace(secret, DOTS) for line in lines]
-        return self if lines == self.lines else Reply(self.code, lines)
+        if lines == self.lines:
+            return self
+        clean = Reply(self.code, lines)
+        # What hides a secret may spoil base64 that only looks like it.
+        clean.challenge = self.challenge
+        return clean
 
 
 class Garbled(Exception):
@@ -170,6 +179,11 @@ def forms(secret: str) -> list[str]:
             quoted = "".join(chr(c) if c in safe else f"%{c:02X}" for c in octets)
             lower = "".join(chr(c) if c in safe else f"%{c:02x}" for c in octets)
             found |= {quoted, lower, quoted.replace("%20", "+")}
+    if not octets.isascii():
+        # As programs print it that are unsure of the character set.
+        found.add(octets.decode("ascii", "backslashreplace"))
+        found.add(secret.encode("ascii", "backslashreplace").decode())
+        found.add("".join(c if c < "\x80" else f"\\u{ord(c):04x}" for c in secret))
     for before in range(3):
         text = binascii.b2a_base64(bytes(before) + octets, newline=False).decode()
         # The first and the last character may hold bits of the neighbours.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 from ssmtp.wire.blocking import getaddrinfo
@@ -67,10 +68,31 @@ async def wait(request: Wait) -> set[int]:
 
 
 async def lookup(request: Lookup) -> list[Any] | OSError:
-    """Resolve a name on a thread of the loop's executor."""
+    """Resolve a name on a thread of its own, for the resolver knows no deadline.
+
+    The thread is left behind when it is late. One of the loop's executor would be
+    waited for when the loop ends.
+    """
     loop = asyncio.get_running_loop()
+    answered: asyncio.Future[list[Any] | OSError] = loop.create_future()
+
+    def settle(answer: list[Any] | OSError) -> None:
+        if not answered.done():
+            answered.set_result(answer)
+
+    def work() -> None:
+        answer = getaddrinfo(request)
+        try:
+            loop.call_soon_threadsafe(settle, answer)
+        except RuntimeError:  # the loop has ended
+            pass
+
+    try:
+        threading.Thread(target=work, daemon=True).start()
+    except RuntimeError:  # no threads to be had: then without a deadline
+        return getaddrinfo(request)
     try:
         async with asyncio.timeout(max(0.0, request.deadline - time.monotonic())):
-            return await loop.run_in_executor(None, getaddrinfo, request)
+            return await answered
     except TimeoutError:
         return TimeoutError("the name server does not answer")

@@ -7,7 +7,8 @@ The proxy is told the mailhub's name and looks it up itself. What it does wrong 
 from __future__ import annotations
 
 from ssmtp.errors import AuthRefused, ConfigError, NetworkTrouble
-from ssmtp.smtp.reply import escaped
+from ssmtp.smtp.reply import DOTS, escaped, forms
+from ssmtp.smtp.session import SECRET_LEAST
 from ssmtp.wire.wait import READ, WRITE, Wait
 
 TYPE_CHECKING = False
@@ -144,7 +145,12 @@ def _http(
     status = int(words[1][:4])
     if 200 <= status <= 299:
         return early
-    shown = escaped(b" ".join(words[1:])[:80])
+    text = escaped(b" ".join(words[1:]))
+    for form in forms(proxy.password.reveal()):
+        # A shorter one would turn every text to dots.
+        if len(form) >= SECRET_LEAST:
+            text = text.replace(form, DOTS)
+    shown = text[:80]
     if status == 407:
         raise _proxy_refusal(proxy, f"wants another login ({shown})")
     raise _proxy_trouble(proxy, f"cannot reach {route.hub}: {shown}")

@@ -168,7 +168,8 @@ def reason(error: Exception) -> str:
     """Return OpenSSL's own word for an error, as words."""
     word = getattr(error, "reason", None)
     if not word:
-        return escaped(str(error))[:120]
+        # Without one, its text ends with a line of the C module: (_ssl.c:3895)
+        return escaped(str(error)).partition(" (_ssl.c")[0][:120]
     return str(word).lower().replace("_", " ")
 
 

@@ -1,0 +1,56 @@
+"""What a process can do so that the secrets in its memory stay there.
+
+Nothing here can fail: where a system lacks something, there is one hurdle less.
+"""
+
+from __future__ import annotations
+
+import os
+
+# proc(5): where the arguments are in memory, counted behind the name of the command.
+_ARG_START, _ARG_END = 45, 46
+
+
+def no_core() -> None:
+    """Leave no core file, and no memory in one that somebody else writes.
+
+    A core file of this user may be sent to people who read bug reports.
+    """
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, OSError, ValueError):
+        pass
+    try:
+        # The limit does not hold where core files go into a pipe (core(5)).
+        fd = os.open("/proc/self/coredump_filter", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
+    except OSError:
+        pass
+
+
+def hide_argument(secret: str) -> None:
+    """Overwrite an argument that is or ends with a secret, as `ps` shows it.
+
+    Others may have seen it before; the time for that becomes short.
+    """
+    octets = os.fsencode(secret)
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            facts = file.read().rpartition(b") ")[2].split()
+        start, end = int(facts[_ARG_START]), int(facts[_ARG_END])
+        fd = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            at = start
+            for word in os.pread(fd, end - start, start).split(b"\0"):
+                at += len(word) + 1
+                if word == octets or (word[:1] == b"-" and word.endswith(octets)):
+                    os.pwrite(fd, b"*" * len(octets), at - 1 - len(octets))
+        finally:
+            os.close(fd)
+    except (OSError, ValueError, IndexError, OverflowError):
+        pass
