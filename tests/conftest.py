@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +30,30 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["XDG_STATE_HOME"]
     else:
         os.environ["XDG_STATE_HOME"] = before
+
+
+# The passwords of the tests, each in the forms in which no command may say it.
+PASSWORDS = (b"pass word#=:1", b"secret-9", b"pw-12345", b"no-such-password")
+UNSPEAKABLE = [
+    *PASSWORDS,
+    *(base64.b64encode(word).rstrip(b"=") for word in PASSWORDS),
+    *(base64.b64encode(b"\0me\0" + word).rstrip(b"=") for word in PASSWORDS),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_password_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test runs to its end, no password is in its output."""
+    real = subprocess.Popen.communicate
+
+    def communicate(self, *args, **more):
+        found = real(self, *args, **more)
+        for said in found:
+            if isinstance(said, bytes):
+                assert not any(form in said for form in UNSPEAKABLE)
+        return found
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmtp.smtp import reply
-from ssmtp.smtp.reply import Garbled, Inbox, Reply
+from ssmtp.smtp.reply import Garbled, Inbox, Reply, forms
 
 
 def replies(*pieces: bytes) -> list[Reply]:
@@ -215,3 +215,37 @@ def test_without_secrets() -> None:
     assert ["what is AUTH PLAIN ••••?", "••••"] == echo.without(("AGEAYg==",)).lines
     assert echo is echo.without(("other",))
     assert echo is echo.without(())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "pässwörd/+ &1",
+        "p%C3%A4ssw%C3%B6rd/%2B%20%261",
+        "p%c3%a4ssw%c3%b6rd%2f%2b%20%261",
+        "p%C3%A4ssw%C3%B6rd%2F%2B+%261",
+        "70c3a4737377c3b672642f2b202631",
+        "cMOkc3N3w7ZyZC8rICYx",
+        "AHVzZXIAcMOkc3N3w7ZyZC8rICYx",
+        "dXNlcjpww6Rzc3fDtnJkLysgJjE=",
+        "p\\xe4ssw\\xf6rd/+ &1",
+        "p\\u00e4ssw\\u00f6rd/+ &1",
+    ],
+)
+def test_forms_of_a_secret(said: str) -> None:
+    """Whatever form a mailhub says a secret back in, too little of it is left."""
+    clean = Reply(535, [f"5.7.8 you said [{said}]"])
+    clean = clean.without(tuple(forms("pässwörd/+ &1")))
+
+    assert "••••" in clean.text
+    assert not any(part in clean.text for part in (said[-8:-2], said[-12:-4]))
+
+
+def test_a_challenge_is_not_spoilt() -> None:
+    """What hides a secret leaves base64 alone that has to be understood."""
+    reply = Reply(334, ["UGFzc3dvcmQ6"]).without(tuple(forms("word")))
+
+    assert "UGFzc3dvcmQ6" == reply.challenge
+    assert "word" not in repr(reply)
+    assert "••••" in reply.text
+    assert "*" == Reply(250, ["UGFzc3dvcmQ6"]).challenge
