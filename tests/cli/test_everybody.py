@@ -34,19 +34,11 @@ def environment() -> dict[str, str]:
     """Skip where there is no other user to be, or no namespace to be had."""
     if os.getuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("needs root and util-linux")
-    for words in (
-        [
-            "setpriv",
-            "--reuid",
-            "4242",
-            "--clear-groups",
-            "test",
-            "-x",
-            BIN / "sendmail",
-        ],
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/var/tmp"],
+    for command in (
+        f"setpriv --reuid 4242 --clear-groups test -x {BIN}/sendmail",
+        "unshare --mount mount -t tmpfs none /var/tmp",
     ):
-        if subprocess.run(words, capture_output=True).returncode:
+        if subprocess.run(command.split(), capture_output=True).returncode:
             pytest.skip("needs mount namespaces and a checkout that all may read")
     return {"BIN": str(BIN), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
