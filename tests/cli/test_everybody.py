@@ -11,11 +11,14 @@ import pytest
 
 from tests.hub import Hub, running
 
-BIN = Path(__file__).parents[2] / "bin"
-# In a mount namespace, so that nothing but what is kept here is in /var/tmp and /tmp.
+CHECKOUT = Path(__file__).parents[2]
+# In a mount namespace, so that nothing but what is kept here is in /var/tmp and /tmp;
+# the checkout, which may lie in one of them, is shown elsewhere before.
 # The first configuration is no good: what is kept then is sent as whoever retries it.
 SCRIPT = """
 set -eu
+mount --bind "$CHECKOUT" /mnt
+BIN=/mnt/bin
 mount -t tmpfs -o mode=1777 none /var/tmp
 mount -t tmpfs -o mode=1777 none /tmp
 conf=/var/tmp/ssmtp.conf
@@ -35,12 +38,12 @@ def environment() -> dict[str, str]:
     if os.getuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("needs root and util-linux")
     for command in (
-        f"setpriv --reuid 4242 --clear-groups test -x {BIN}/sendmail",
+        f"setpriv --reuid 4242 --clear-groups test -x {CHECKOUT}/bin/sendmail",
         "unshare --mount mount -t tmpfs none /var/tmp",
     ):
         if subprocess.run(command.split(), capture_output=True).returncode:
             pytest.skip("needs mount namespaces and a checkout that all may read")
-    return {"BIN": str(BIN), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    return {"CHECKOUT": str(CHECKOUT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def test_root_sees_and_sends_what_is_kept_for_all(environment) -> None:

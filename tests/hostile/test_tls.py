@@ -73,9 +73,6 @@ CASES = (
 )
 
 
-@pytest.mark.skipif(
-    len(PYTHONS) < 2, reason=f"there is one Python from 3.11 on here: {list(PYTHONS)}"
-)
 @pytest.mark.parametrize("version", PYTHONS)
 @pytest.mark.parametrize("name", CASES)
 def test_every_python(
