@@ -54,8 +54,9 @@ def options(status: str) -> Iterator[str]:
 
 def examples() -> Iterator[str]:
     """Yield the examples of --help."""
-    for command, meaning in EXAMPLES:
-        yield ".PP"
+    for number, (command, meaning) in enumerate(EXAMPLES):
+        if number:
+            yield ".PP"
         yield roff(meaning[0].upper() + meaning[1:] + ":")
         yield ".PP"
         yield ".nf"

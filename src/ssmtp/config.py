@@ -244,7 +244,8 @@ KEYS: tuple[Key, ...] = (
         "auth_pass_file",
         "path",
         None,
-        "A file whose first line is the password.",
+        "A file whose first line is the password. It belongs to root or the calling"
+        " user, and only they and, to read it, its group have access.",
     ),
     Key(
         "AuthPassCommand",
@@ -465,7 +466,7 @@ def parse(text: bytes, path: str, home: str | None = None) -> Config:
         found = known.get(name.lower())
         if found is None:
             raise ConfigError(
-                f"{where}: unknown key {shown(words[0][:60])}",
+                f"{where}: unknown key {shown(_word(name))}",
                 f"the nearest known key is {_nearest(name)}",
             )
         try:
@@ -576,6 +577,14 @@ def _located(value: str, path: str, home: str | None) -> str:
     if value[0] in "/~" or not path.startswith("/"):
         return value
     return f"{directory}/{value}"
+
+
+def _word(name: str) -> str:
+    """Return what may be a key; what stands behind it may be a password."""
+    at = 1
+    while at < min(len(name), 60) and not (name[at].isspace() or name[at] in ":;,"):
+        at += 1
+    return name[:at]
 
 
 def _nearest(name: str) -> str:

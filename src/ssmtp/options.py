@@ -225,8 +225,8 @@ TABLE: tuple[Option, ...] = (
         "joined",
         "acted",
         "mode flush",
-        "Send again what is kept. Intervals and selections (-q30m, -qR...) are"
-        " ignored.",
+        "Send again what is kept, but for what may have been delivered already."
+        " Intervals and selections (-q30m, -qR...) are ignored.",
     ),
     Option(
         "L",

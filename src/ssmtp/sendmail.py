@@ -176,7 +176,7 @@ def _for_everybody() -> bool:
 
 
 def flush(options: Options, words: list[str], stdin: int) -> int:
-    """Send again what is kept (`-q`), root for all users; exit 75 while some stays."""
+    """Send again what is kept (`-q`), root for all users; not 0 if one fails."""
     from ssmtp import delivery
     from ssmtp.spool import failed
 

@@ -78,7 +78,7 @@ def _open(path: str, what: str) -> int:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         step = (
-            "let the calling user read it, or own it"
+            f"let uid {os.getuid()} read it: as its owner, or as one of its group"
             if isinstance(error, PermissionError)
             else "correct the path, or make the file"
         )

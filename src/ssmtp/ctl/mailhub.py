@@ -7,6 +7,7 @@ every complete message to a function and forgets it; it never sends mail anywher
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import socket
 import ssl
@@ -94,7 +95,9 @@ class Mailhub:
         try:
             self._listener = socket.create_server((host, port), family=family)
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or error
+            # The words of create_server would say the address again.
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number and number > 0 else error
             raise SystemTrouble(
                 f"cannot listen on {host} port {port}: {reason}",
                 "choose another --port; 0 takes any that is free",

@@ -30,14 +30,14 @@ EPILOG = """\
 An id may be shortened to its beginning or its end, as long as only one message has it.
 
 States:
-  deferred   time may cure what went wrong: send it again
+  deferred   send it again, once the reason is gone
   refused    the mailhub said never, or the message cannot be sent as it is
   in-doubt   the mailhub may have it already: sending it again may deliver it twice
   damaged    the file is not as it was written; it is never sent
 """
 
 STATES = {
-    "deferred": "time may cure what went wrong",
+    "deferred": "it can be sent again, once the reason is gone",
     "refused": "refused for good; something has to change before it can be sent",
     "in-doubt": "the mailhub may have it already, so that a retry may deliver it twice",
     "damaged": "the file is not as it was written, and will not be sent",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from ssmtp import config
 from ssmtp.errors import ConfigError
 
 PATH = "/etc/ssmtp/ssmtp.conf"
-SECRETS = ("authpass", "proxy")
+PASSWORD = re.compile(r"(?i)\s*authpass[\s=:]+[\"']?([^\s\"']+)")
+PROXY = re.compile(r"(?i)\s*proxy\s*=.*:([^:]+)@")
 
 
 def run(data: bytes) -> None:
@@ -36,13 +39,9 @@ def run(data: bytes) -> None:
 
 
 def _check_secrets(data: bytes, text: str) -> None:
-    for line in data.decode("utf-8", "surrogateescape").split("\n"):
-        name, _, value = line.partition("=")
-        if name.strip().lower() == "authpass":
-            secret = value.strip().strip("\"'").split(" ")[0]
-        elif name.strip().lower() == "proxy" and "@" in value:
-            secret = value.rpartition("@")[0].rpartition(":")[2]
-        else:
-            continue
-        # A short word may stand in any sentence.
-        assert len(secret) < 12 or secret not in text
+    whole = data.decode("utf-8", "surrogateescape")
+    for line in whole.split("\n"):
+        match = PASSWORD.match(line) or PROXY.match(line)
+        # A short word may stand in any sentence, one that is no secret elsewhere too.
+        if match and len(match[1]) >= 12 and whole.count(match[1]) == 1:
+            assert match[1] not in text
