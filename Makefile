@@ -14,7 +14,7 @@ SECONDS_EACH ?= 60
 DIALOGUES ?= 1000000
 SEED ?= 1
 
-.PHONY: help demo test lint fuzz man format setup bench clean
+.PHONY: help demo test lint fuzz man format setup clean
 
 help:
 	@echo 'make demo    send a mail to an embedded mailhub through TLS and AUTH, and show it'
@@ -55,9 +55,6 @@ man: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-
-bench:
-	@echo 'make bench: nothing is measured here yet' >&2; exit 1
 
 setup: $(STAMP)
 

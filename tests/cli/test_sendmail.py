@@ -283,6 +283,24 @@ def test_kept_before_the_configuration_was_right(site: Site) -> None:
     assert [] == site.kept()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_unreadable_revaliases(site: Site) -> None:
+    """Without the right to read revaliases one writes under one's own address."""
+    with running(Hub()) as hub:
+        site.configure(hub, mode=0o644)
+        revaliases = site.tmp / "revaliases"
+        revaliases.write_text("nobody:other@corp.test\n")
+        revaliases.chmod(0o600)
+        ours = [f for f in site.tmp.parents if "pytest-" in f.name or "gw" in f.name]
+        for folder in (site.tmp, *ours):
+            folder.chmod(0o755)
+        done = site.run("-v", "a@dest.test", user=65534, env={})
+
+    assert 0 == done.returncode
+    assert b"revaliases cannot be read" in done.stderr
+    assert "nobody@corp.test" == hub.mails[0].sender
+
+
 def test_readable_secret(site: Site) -> None:
     """A configuration with a password that others can read: exit 78 and the chmod."""
     site.configure(None, "mailhub=localhost", "AuthUser=a", "AuthPass=b", mode=0o644)
