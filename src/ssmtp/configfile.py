@@ -60,8 +60,8 @@ def find(option: str | None, environ: Mapping[str, str], home: str | None) -> st
 def load(path: str) -> Config:
     """Read and parse a configuration file.
 
-    Raises `ConfigError` when it is missing, unreadable, wrong, or holds a secret that
-    others can read.
+    Raises `ConfigError` when it is missing, unreadable, wrong, holds a secret that
+    others can read, or is another user's and names commands or files to use.
     """
     text, mode, owner = _read(path, "the configuration")
     if text is None:
@@ -81,7 +81,29 @@ def load(path: str) -> Config:
             f"{shown(path)} holds a password and is open to others (mode {mode:04o})",
             f"chmod {wanted} {_quoted(path)}",
         )
+    if owner not in (0, os.getuid()):
+        _harmless(config, owner)
     return config
+
+
+def _harmless(config: Config, owner: int) -> None:
+    """Refuse keys by which another user would run, read or write in our name.
+
+    A file can change hands after it was named: one in /tmp that a kept message goes
+    back to, one behind a link that is turned round.
+    """
+    for name, value in (
+        ("AuthPassCommand", config.auth_pass_command),
+        ("AuthPassFile", config.auth_pass_file),
+        ("AuthPassCredential", config.auth_pass_credential),
+        ("LogFile", config.log_file),
+    ):
+        if value:
+            raise ConfigError(
+                f"{shown(config.path)} has a line {name}, and belongs to another user"
+                f" (uid {owner})",
+                f"chown {os.getuid()} {_quoted(config.path)}",
+            )
 
 
 def read_text(path: str, what: str, *, missing_ok: bool = False) -> bytes | None:

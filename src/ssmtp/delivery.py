@@ -18,7 +18,7 @@ import time
 from ssmtp import accounts, configfile, credentials, journal, submission
 from ssmtp import envelope as envelopes
 from ssmtp import message as messages
-from ssmtp.errors import Failure, InputRefused, Interrupted, SystemTrouble, bug
+from ssmtp.errors import Failure, InDoubt, InputRefused, Interrupted, SystemTrouble, bug
 from ssmtp.spool import failed
 from ssmtp.stamp import Stamp
 
@@ -219,10 +219,19 @@ def retry(entry: Entry, request: Request) -> Receipt:
         try:
             failed.remove(claimed)
         except OSError as error:
-            # It was sent: failing now would have it sent twice.
+            # It was sent: failing now, or finding it again, would have it sent twice.
+            stays = f"{claimed.path} stays: {error.strerror}"
+            _doubt(claimed, InDoubt(f"the mailhub has it, but {stays}", "drop it"))
             if request.trace is not None:
-                request.trace.note(f"{claimed.path} stays: {error.strerror}")
+                request.trace.note(stays)
         return receipt
+
+
+def _doubt(entry: Entry, failure: InDoubt) -> None:
+    try:
+        failed.settle(entry, failure)
+    except OSError:
+        pass  # a disk that takes nothing at all
 
 
 def _resend(entry: Entry, request: Request) -> Receipt:

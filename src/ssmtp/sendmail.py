@@ -178,18 +178,24 @@ def _for_everybody() -> bool:
 def flush(options: Options, words: list[str], stdin: int) -> int:
     """Send again what is kept (`-q`), root for all users; not 0 if one fails."""
     from ssmtp import delivery
+    from ssmtp.signals import Signals
     from ssmtp.spool import failed
 
     code = EX_OK
-    request = _request(options, words)
+    signals = Signals()
+    request = _request(options, words, signals.hold)
     for entry in failed.entries(os.environ):
         if entry.state == "in-doubt":
             # Sending it again may deliver it twice: that is for a person to decide.
             continue
+        signals.catch()
         try:
             delivery.retry(entry, request)
         except Failure as failure:
             code = complain(options.program, failure)
+        finally:
+            # What became of it is written down: now a signal may end the run.
+            signals.release()
     return max(code, _flush_others(words)) if _for_everybody() else code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -449,3 +450,20 @@ def test_help_begins_with_examples(queue):
 
     assert 0 == code
     assert out.startswith("Examples:\n  ssmtpctl queue ")
+
+
+def test_what_was_sent_and_cannot_be_removed_is_not_sent_again(queue, hub, monkeypatch):
+    """A sent message whose file cannot be removed is in doubt: no retry repeats it."""
+
+    def refuse(entry: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    queue.configure(hub)
+    queue.keep()
+    monkeypatch.setattr(failed, "remove", refuse)
+    first, _, _ = queue.call("retry", "--all")
+    second, _, err = queue.call("retry", "--all")
+
+    assert (0, 75) == (first, second)
+    assert "in doubt" in err
+    assert 1 == len(hub.mails)

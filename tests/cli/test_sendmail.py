@@ -455,6 +455,27 @@ def test_terminated_while_sending(site: Site) -> None:
     assert 1 == len(site.kept())
 
 
+def test_terminated_while_sending_what_is_kept(site: Site) -> None:
+    """SIGTERM once a kept message went out: it is in doubt, and -q leaves it there."""
+    site.configure(None, "mailhub=127.0.0.1:1")
+    site.run("a@dest.test", text="Subject: s\n\nbody\n")
+    with running(Hub(replies={"DOT": "hang"})) as hub:
+        site.configure(hub)
+        words = [SENDMAIL, "-C", str(site.conf), "-q"]
+        process = subprocess.Popen(words, stderr=subprocess.PIPE, env=site.env)
+        while not hub.mails:
+            time.sleep(0.01)
+        code, _ = terminate(process)
+    with running(Hub()) as again:
+        site.configure(again)
+        site.run("-q", text="")
+
+    assert -signal.SIGTERM == code
+    assert [] == again.mails
+    [kept] = site.kept()
+    assert b"\nstate: in-doubt\n" in kept.read_bytes()
+
+
 def test_terminated_with_a_fallback(site: Site) -> None:
     """SIGTERM ends the run; it is no reason to try the next mailhub."""
     with running(Hub(replies={"GREETING": "hang"})) as hub, running(Hub()) as other:

@@ -251,7 +251,7 @@ def test_port_in_use(sink):
     )
 
     assert 75 == done.returncode
-    assert "in use" in done.stderr
+    assert "in use; choose another --port" in done.stderr
 
 
 def test_disk_that_is_full(sink, tmp_path):

@@ -22,7 +22,8 @@ def found() -> dict[str, str]:
     for place in places:
         for path in (place / name for name in names):
             real = path.resolve()
-            if not path.is_file() or real in seen or "shims" in real.parts:
+            # Not path.is_file(), which raises where a directory may not be entered.
+            if not os.path.isfile(path) or real in seen or "shims" in real.parts:
                 continue
             seen.add(real)
             version = _version(real)

@@ -339,3 +339,24 @@ def test_unreadable(public_folder):
     assert "group 54321" in as_somebody(path)
     path.parent.chmod(0o700)
     assert "group" not in as_somebody(path)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives a file away")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "AuthPassCommand=/bin/true",
+        "AuthPassFile=/etc/shadow",
+        "AuthPassCredential=password",
+        "LogFile=/root/.profile",
+    ],
+)
+def test_another_users_file_names_nothing_to_use_in_our_name(tmp_path, line):
+    """A configuration of another user names no command and no file to use."""
+    path = tmp_path / "ssmtp.conf"
+    path.write_text(f"Mailhub=hub.example.org\n{line}\n")
+    path.chmod(0o600)
+    os.chown(path, 1000, 1000)
+
+    with pytest.raises(ConfigError, match=r"belongs to another user \(uid 1000\)"):
+        configfile.load(str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -269,6 +270,20 @@ def test_file_missing(tmp_path):
 
     assert str(tmp_path / "none") in caught.value.what
     assert caught.value.next_step
+
+
+def test_file_of_which_the_caller_is_kept_out(monkeypatch):
+    """Who has to be let in is named, as its number."""
+
+    def refuse(*args: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch, pytest.raises(ConfigError) as caught:
+        patch.setattr(os, "open", refuse)
+        file.read("/etc/ssmtp/password")
+
+    assert "AuthPassFile /etc/ssmtp/password" in caught.value.what
+    assert f"let uid {os.getuid()} read it" in caught.value.next_step
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"\r\n", b"\nsecond"])

@@ -32,7 +32,7 @@ from ssmtp.errors import (
 )
 from ssmtp.smtp.reply import Reply
 from ssmtp.spool import durable, failed, keptfile, listing, places
-from ssmtp.spool.entry import Entry
+from ssmtp.spool.entry import Entry, read
 
 SOURCE = Path(__file__).parents[2] / "src"
 UID = os.getuid()
@@ -654,7 +654,7 @@ sys.path[:0] = [{str(SOURCE)!r}]
 from ssmtp import intake
 from ssmtp.errors import NetworkTrouble
 from ssmtp.spool import durable, failed, keptfile, listing, places
-from ssmtp.spool.entry import Entry
+from ssmtp.spool.entry import Entry, read
 places.SHARED = {places.SHARED!r}
 taken = intake.from_blocks(b"", [b"A: b\\n\\n" + b"body\\n" * 40000])
 if {plain}:
@@ -1001,3 +1001,44 @@ print(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
 
     assert "" == run.stderr
     assert int(run.stdout) < 30_000
+
+
+def test_a_file_dated_beyond_all_calendars_can_be_listed(shared):
+    """What a user does to the date of a file keeps nobody from listing it."""
+    kept = keep()
+    Path(kept.path).write_text("junk")
+    entry = failed.entries({})[0]
+    fd = os.open(kept.path, os.O_RDONLY)
+
+    class Far:
+        st_mode, st_uid, st_size = stat.S_IFREG | 0o600, UID, 4
+        st_dev = st_ino = 1
+        st_mtime = 9.2e18
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fstat", lambda fd: Far)
+        read(entry, fd)
+    os.close(fd)
+
+    assert any("is not a kept message" in line for line in listing.lines([entry]))
+
+
+def test_a_file_of_holes_is_given_up_at_once(shared):
+    """A head with a NUL is none: a huge sparse file does not hold the listing up."""
+    kept = keep()
+    with open(kept.path, "r+b") as file:
+        file.truncate(20)
+        file.truncate(1 << 34)
+    blocks = []
+    pread = os.pread
+
+    def counted(fd: int, size: int, at: int) -> bytes:
+        blocks.append(at)
+        return pread(fd, size, at)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pread", counted)
+        entry = failed.entries({})[0]
+
+    assert "is not whole: its head has no end" == entry.damage
+    assert [0] == blocks

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ssmtp.spool.places import Place
 
 _BLOCK = 1 << 16
+_LATEST = 253402300799  # the last second of the year 9999
 
 
 class Entry:
@@ -153,7 +154,8 @@ def look(place: Place, name: str) -> Entry:
 def read(entry: Entry, fd: int) -> None:
     """Fill an entry from its open file, as far as it can be believed."""
     found = os.fstat(fd)
-    entry.head.time = int(found.st_mtime)
+    # Its owner may date it beyond what any calendar can show.
+    entry.head.time = min(max(0, int(found.st_mtime)), _LATEST)
     if not stat.S_ISREG(found.st_mode):
         entry.damage = "is not a file"
         return
@@ -190,7 +192,12 @@ def head_text(fd: int) -> bytes:
         end = text.find(b"\n\n", start)
         if end >= 0:
             return text[:end]
-        if not block or not text.startswith(b"ssmtp kept "[: len(text)]):
+        # No head has a NUL; a file of nothing but holes costs its owner no disk.
+        if (
+            not block
+            or b"\0" in block
+            or not text.startswith(b"ssmtp kept "[: len(text)])
+        ):
             break
     if text.startswith(b"ssmtp kept "):
         raise ValueError("is not whole: its head has no end")
