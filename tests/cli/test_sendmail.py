@@ -455,15 +455,18 @@ def test_terminated_while_sending(site: Site) -> None:
     assert 1 == len(site.kept())
 
 
-def test_terminated_while_sending_what_is_kept(site: Site) -> None:
+@pytest.mark.parametrize("words", ["sendmail -q", "ssmtpctl queue retry --all"])
+def test_terminated_while_sending_what_is_kept(site: Site, words: str) -> None:
     """SIGTERM once a kept message went out: it is in doubt, and -q leaves it there."""
     site.configure(None, "mailhub=127.0.0.1:1")
     site.run("a@dest.test", text="Subject: s\n\nbody\n")
     with running(Hub(replies={"DOT": "hang"})) as hub:
         site.configure(hub)
-        words = [SENDMAIL, "-C", str(site.conf), "-q"]
-        process = subprocess.Popen(words, stderr=subprocess.PIPE, env=site.env)
-        while not hub.mails:
+        command = f"{ROOT}/bin/{words} -C {site.conf}".split()
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=site.env
+        )
+        while not any(line.startswith("BDAT") for line in hub.commands):
             time.sleep(0.01)
         code, _ = terminate(process)
     with running(Hub()) as again:

@@ -44,7 +44,7 @@ def test_a_pipe_that_is_kept_open_does_not_hold_root_up(command):
     """A process that a user leaves behind with our pipe keeps nobody waiting."""
     command(
         "import os, time\nprint('done', flush=True)\n"
-        "if not os.fork(): os.setsid(); time.sleep(3)"
+        "if not os.fork(): os.setsid(); time.sleep(1); print('late', flush=True)"
     )
 
     code, lines = others.run(65534, [])
@@ -84,6 +84,9 @@ def test_owners_are_found_without_reading_their_files(tmp_path, monkeypatch):
     for uid in (1000, 1001):
         (tmp_path / f"ssmtp-{uid}").mkdir(0o700)
         os.chown(tmp_path / f"ssmtp-{uid}", uid, uid)
-    os.truncate(os.open(tmp_path / "ssmtp-1000/big", os.O_CREAT | os.O_RDWR), 1 << 34)
+    (tmp_path / "ssmtp-1000/big").touch()
+    os.chown(tmp_path / "ssmtp-1000/big", 1000, 1000)
+    (tmp_path / "ssmtp-1001/.hidden").touch()
+    monkeypatch.delattr(os, "pread")
 
     assert [1000] == others.owners()

@@ -13,6 +13,7 @@ from typing import Any
 from ssmtp.ctl import complain
 from ssmtp.errors import EX_OK, EX_TEMPFAIL, Failure, UsageError
 from ssmtp.options import Options
+from ssmtp.signals import Signals
 from ssmtp.spool import failed, listing
 from ssmtp.spool.entry import Entry
 from ssmtp.spool.keptfile import escape
@@ -231,10 +232,21 @@ def _resend(entry: Entry, args: argparse.Namespace) -> str:
         watch = trace.Trace(lambda line: print(escape(line), file=sys.stderr))
     wanted = Options("ssmtpctl")
     wanted.config_path = args.config
+    signals = Signals()
     request = delivery.Request(
-        wanted, accounts.caller(), os.environ, entry.head.arguments, watch
+        wanted,
+        accounts.caller(),
+        os.environ,
+        entry.head.arguments,
+        watch,
+        signals.hold,
     )
-    receipt = delivery.retry(entry, request)
+    signals.catch()
+    try:
+        receipt = delivery.retry(entry, request)
+    finally:
+        # What became of it is written down: now a signal may end the run.
+        signals.release()
     return f"{receipt.hub} said {receipt.reply}"
 
 
