@@ -188,14 +188,11 @@ def flush(options: Options, words: list[str], stdin: int) -> int:
         if entry.state == "in-doubt":
             # Sending it again may deliver it twice: that is for a person to decide.
             continue
-        signals.catch()
-        try:
-            delivery.retry(entry, request)
-        except Failure as failure:
-            code = complain(options.program, failure)
-        finally:
-            # What became of it is written down: now a signal may end the run.
-            signals.release()
+        with signals:
+            try:
+                delivery.retry(entry, request)
+            except Failure as failure:
+                code = complain(options.program, failure)
     return max(code, _flush_others(words)) if _for_everybody() else code
 
 

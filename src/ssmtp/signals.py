@@ -29,13 +29,24 @@ NAMES: dict[int, str] = {
 
 
 class Signals:
-    """The handlers that stood before ours, and what came while they were away."""
+    """The handlers that stood before ours, and what came while they were away.
+
+    As a context it catches signals, and releases them when what became of the message
+    is written down.
+    """
 
     __slots__ = ("_before", "_waiting")
 
     def __init__(self) -> None:
         self._before: dict[int, object] = {}
         self._waiting: list[int] = []
+
+    def __enter__(self) -> Signals:
+        self.catch()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def catch(self) -> None:
         """Raise `Interrupted` from now on, wherever the run is."""

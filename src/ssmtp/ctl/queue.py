@@ -241,12 +241,8 @@ def _resend(entry: Entry, args: argparse.Namespace) -> str:
         watch,
         signals.hold,
     )
-    signals.catch()
-    try:
+    with signals:
         receipt = delivery.retry(entry, request)
-    finally:
-        # What became of it is written down: now a signal may end the run.
-        signals.release()
     return f"{receipt.hub} said {receipt.reply}"
 
 
