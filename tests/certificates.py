@@ -254,6 +254,12 @@ def _logs_keys(made: ssl.SSLContext, certificates: Certificates) -> None:
     made.keylog_filename = str(certificates.folder / "keys.log")
 
 
+def _logs_keys12(made: ssl.SSLContext, certificates: Certificates) -> None:
+    _tls12(made, certificates)
+    made.set_ciphers("ECDHE+AES128+AESGCM")
+    made.keylog_filename = str(certificates.folder / "keys.log")
+
+
 def _dh1024(made: ssl.SSLContext, certificates: Certificates) -> None:
     _tls12(made, certificates)
     made.set_ciphers("DHE+AES:@SECLEVEL=0")
@@ -284,6 +290,7 @@ SETTINGS: dict[str, Callable[[ssl.SSLContext, Certificates], None]] = {
     "tls1.2": _tls12,
     "tls1.3": _tls13,
     "logs-keys": _logs_keys,
+    "logs-keys1.2": _logs_keys12,
     "dh1024": _dh1024,
     "null-cipher": _ciphers("eNULL"),
     "cbc-only": _ciphers("AES128-SHA"),

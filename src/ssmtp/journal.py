@@ -33,6 +33,8 @@ from ssmtp.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
+
     from ssmtp.envelope import Envelope
     from ssmtp.receipt import Receipt
 
@@ -40,14 +42,25 @@ if TYPE_CHECKING:
 
 IDENT = "sSMTP"
 LINE_MOST = 1000  # octets; the header of a datagram comes on top of them (RFC 3164)
+BEGIN_MOST = 720  # octets of it until the facts, which no long reply may push out
 TAG_MOST = 32  # characters; more is no tag (RFC 3164 section 4.1.3)
 VALUE_MOST = 300  # characters of one value
 LISTED_MOST = 100  # recipients in a line of LogFile
 _NOTHING: tuple[Fact, ...] = (None, "", [])  # facts that go without saying
 SOCKET = "/dev/log"
 PATIENCE = 2.0  # seconds for a system log that is behind; then it gets no more lines
+BEHIND = "the system log takes no lines"
+_MAIL, _ERR, _INFO = 2, 3, 6  # RFC 3164 section 4.1.1
+
+# Set by `ssmtp.api`: we are a library in somebody else's process, where openlog(3)
+# would put our name before the lines of others.
+guest = False
+
+# Set by the agent, which writes many lines: they share one socket.
+lasting = False
 
 _given_up = False
+_log: socket | None = None
 
 
 def sent(
@@ -61,13 +74,15 @@ def sent(
     repairs: list[str] | None = None,
     log_file: str | None = None,
     tag: str | None = None,
+    name: str | None = None,
 ) -> str:
     """Log that the mailhub accepted a message.
 
     `seconds` is how long all of it took, `repairs` what was not sent as it was read,
-    `tag` what stands in the place of `IDENT`.
+    `tag` what stands in the place of `IDENT`, `name` its name in the agent's queue.
     """
     facts = _facts(envelope, message_id, login, uid)
+    facts["id"] = name
     facts["repairs"] = repairs
     facts["size"] = receipt.size
     facts["mailhub"] = receipt.hub
@@ -80,8 +95,37 @@ def sent(
         f"Sent mail for {_shown(facts['from'])} ({_shown(facts['reply'])})"
         f" uid={uid} username={_shown(login)} outbytes={receipt.size}"
     )
-    names = ("msgid", "mailhub", "queue_id", "seconds", "tls", "auth", "repairs")
+    names = ("id", "msgid", "mailhub", "queue_id", "seconds", "tls", "auth", "repairs")
     return _both("sent", begin, names, facts, log_file, tag)
+
+
+def queued(
+    name: str,
+    *,
+    envelope: Envelope,
+    message_id: str,
+    login: str,
+    uid: int,
+    size: int,
+    repairs: list[str] | None = None,
+    log_file: str | None = None,
+    tag: str | None = None,
+) -> str:
+    """Log that the agent has a message in its queue, under `name`."""
+    facts = _facts(envelope, message_id, login, uid)
+    facts["id"] = name
+    facts["repairs"] = repairs
+    facts["size"] = size
+    begin = (
+        f"Queued mail for {_shown(facts['from'])} uid={uid} username={_shown(login)}"
+    )
+    names = ("id", "msgid", "size", "repairs")
+    return _both("queued", begin, names, facts, log_file, tag)
+
+
+def note(sentence: str, *, bad: bool = False) -> str:
+    """Log something about the agent itself."""
+    return _syslog(_shown(sentence, LINE_MOST), bad=bad)
 
 
 def failed(
@@ -97,9 +141,11 @@ def failed(
     repairs: list[str] | None = None,
     log_file: str | None = None,
     tag: str | None = None,
+    name: str | None = None,
 ) -> str:
     """Log that a message was not sent, and where it is kept."""
     facts = _facts(envelope, message_id, login, uid)
+    facts["id"] = name
     facts["repairs"] = repairs
     facts["exit"] = failure.exit_code
     facts["kept"] = failure.kept_id
@@ -112,8 +158,9 @@ def failed(
     begin = classic_words(failure, hub)
     if begin != _shown(failure.what):
         begin = f"{begin}: {_shown(failure.what)}"
-    names = ("exit", "uid", "username", "kept", "msgid", "from", "mailhub", "size")
-    return _both("failed", begin, (*names, "seconds", "repairs"), facts, log_file, tag)
+    names = ("exit", "uid", "username", "id", "kept", "msgid", "from", "mailhub")
+    more = ("size", "seconds", "repairs")
+    return _both("failed", begin, (*names, *more), facts, log_file, tag)
 
 
 def dialogue(line: str) -> str:
@@ -162,7 +209,8 @@ def _both(
     log_file: str | None,
     tag: str | None,
 ) -> str:
-    trouble = _syslog(_line(begin, names, facts), bad=event != "sent", tag=tag)
+    bad = event not in ("sent", "queued")
+    trouble = _syslog(_line(begin, names, facts), bad=bad, tag=tag)
     if log_file:
         trouble = _append(log_file, event, facts) or trouble
     return trouble
@@ -170,7 +218,7 @@ def _both(
 
 def _line(begin: str, names: tuple[str, ...], facts: dict[str, Fact]) -> str:
     """Put a line together; recipients are listed as far as there is room."""
-    line = _cut(begin, LINE_MOST)
+    line = _cut(begin, BEGIN_MOST)
     words = [
         f"{name}={_shown(_joined(facts[name]))}"
         for name in names
@@ -187,15 +235,78 @@ def _line(begin: str, names: tuple[str, ...], facts: dict[str, Fact]) -> str:
 
 def _syslog(line: str, *, bad: bool, tag: str | None = None) -> str:
     try:
+        if lasting:
+            return _shared(line, tag, _ERR if bad else _INFO)
         if _stuck():
-            return "the system log takes no lines"
+            return BEHIND
+        ident = _shown(tag or IDENT, TAG_MOST)
+        if guest:
+            _datagram(_packet(line, ident, _ERR if bad else _INFO))
+            return ""
         import syslog
 
-        syslog.openlog(_shown(tag or IDENT, TAG_MOST), syslog.LOG_PID, syslog.LOG_MAIL)
+        syslog.openlog(ident, syslog.LOG_PID, syslog.LOG_MAIL)
         syslog.syslog(syslog.LOG_ERR if bad else syslog.LOG_INFO, line)
     except (ImportError, OSError, ValueError) as error:
         return f"the system log could not be written: {error}"
     return ""
+
+
+def _packet(line: str, ident: str, severity: int) -> bytes:
+    """Return a line as the system log wants it (RFC 3164 section 4.1)."""
+    when = time.asctime()[4:19]
+    return f"<{_MAIL * 8 + severity}>{when} {ident}[{os.getpid()}]: {line}".encode()
+
+
+def _datagram(packet: bytes) -> None:
+    """Send a packet to the system log by a socket of our own."""
+    log = _connected()
+    try:
+        log.setblocking(True)
+        log.send(packet)
+    finally:
+        log.close()
+
+
+def _connected() -> socket:
+    import _socket
+
+    log = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    try:
+        log.setblocking(False)
+        log.connect(SOCKET)
+    except OSError:
+        log.close()
+        raise
+    return log
+
+
+def _shared(line: str, tag: str | None, severity: int) -> str:
+    """Send a line by the socket that is kept, and never wait for long."""
+    global _given_up, _log
+    packet = _packet(line, _shown(tag or IDENT, TAG_MOST), severity)
+    for _ in range(3):
+        try:
+            if _log is None:
+                _log = _connected()
+            _log.send(packet)
+            _given_up = False
+            return ""
+        except BlockingIOError:
+            import select
+
+            poll = select.poll()
+            poll.register(_log or -1, select.POLLOUT)
+            if _given_up or not poll.poll(PATIENCE * 1000):
+                _given_up = True
+                break
+        except OSError:
+            # A daemon that was started anew has another socket.
+            if _log is None:
+                raise
+            _log.close()
+            _log = None
+    return BEHIND
 
 
 def _stuck() -> bool:

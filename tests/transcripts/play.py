@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.transcripts import keyupdates
+from tests.transcripts import hellorequests, keyupdates
 
 HERE = Path(__file__).parent
 HEADER = (
@@ -94,6 +94,7 @@ VERBS = {
     "farewell": "say TLS's last word, and leave the connection open",
     "for-ever": "send this line every 20 ms until the client has gone",
     "half-close": "say that nothing more will be said, and go on listening",
+    "hello-requests": "ask for a new handshake of TLS 1.2 until the client has gone",
     "hang": "say nothing more until the client has gone",
     "key-updates": "change the keys of TLS 1.3 until the client has gone",
     "nobody": "nothing listens on that port",
@@ -103,6 +104,7 @@ VERBS = {
     "split": "what follows goes into another packet",
     "stall": "do not even listen for so many seconds",
     "tls": "set up TLS, with a certificate of this kind (tests/certificates.py)",
+    "tls-and": "set up TLS, with these octets in clear behind what we say first in it",
     "wait": "wait so many seconds",
 }
 TIMES = re.compile(r"(S|S raw|C) x(\d+)")
@@ -158,9 +160,13 @@ class Mismatch(AssertionError):
 class Tls:
     """The server's end of TLS on a connected socket; it can also misbehave."""
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, sock: socket.socket, context: ssl.SSLContext, behind: bytes = b""
+    ) -> None:
         self.clear = sock
+        self.behind = behind
         self.hello = b""  # the client's first octets
+        self.answer = b""  # ours
         self.records = 0  # sent, once TLS was there
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.session = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
@@ -182,7 +188,10 @@ class Tls:
 
     def _flush(self) -> None:
         if self.outgoing.pending:
-            self.clear.sendall(self.outgoing.read())
+            data = self.outgoing.read()
+            self.answer = self.answer or data
+            self.clear.sendall(data + self.behind)
+            self.behind = b""
 
     def recv(self, size: int) -> bytes:
         try:
@@ -212,15 +221,27 @@ class Tls:
 
     def key_updates(self) -> None:
         """Change keys until the client has gone."""
+        # RFC 8446 §4.1.2: record header, handshake header and version precede it.
+        made = keyupdates.records(self._log(), self.hello[11:43], self.records)
+        self._until_gone(made)
+
+    def hello_requests(self) -> None:
+        """Ask for a new handshake until the client has gone."""
+        randoms = self.hello[11:43], self.answer[11:43]
+        self._until_gone(hellorequests.records(self._log(), *randoms, self.records))
+
+    def _log(self) -> Path:
         log = self.session.context.keylog_filename
         assert log is not None
-        # RFC 8446 §4.1.2: record header, handshake header and version precede it.
-        made = keyupdates.records(Path(log), self.hello[11:43], self.records)
+        return Path(log)
+
+    def _until_gone(self, made: Iterator[bytes]) -> None:
         end = time.monotonic() + PATIENCE
-        for record in made:
-            self.clear.sendall(record)
-            if time.monotonic() > end:
-                raise Mismatch("the client listens for ever")
+        with contextlib.suppress(ConnectionError):
+            for record in made:
+                self.clear.sendall(record)
+                if time.monotonic() > end:
+                    raise Mismatch("the client listens for ever")
 
 
 class Mailhub:
@@ -472,9 +493,15 @@ class Mailhub:
 
     def do_key_updates(self, rest: str) -> None:
         assert isinstance(self.wire, Tls)
-        with contextlib.suppress(ConnectionError):
-            self.wire.key_updates()
+        self.wire.key_updates()
         self.gone = True
+        self.buffer = b""
+
+    def do_hello_requests(self, rest: str) -> None:
+        assert isinstance(self.wire, Tls)
+        self.wire.hello_requests()
+        self.gone = True
+        self.buffer = b""
 
     def _linger(self) -> None:
         """Listen until the client has gone."""
@@ -510,8 +537,14 @@ class Mailhub:
         time.sleep(float(rest))
 
     def do_tls(self, rest: str) -> None:
+        self._tls(rest or "good", b"")
+
+    def do_tls_and(self, rest: str) -> None:
+        self._tls("good", _octets(rest))
+
+    def _tls(self, kind: str, behind: bytes) -> None:
         try:
-            self.wire = Tls(self.socket, self.contexts(rest or "good"))
+            self.wire = Tls(self.socket, self.contexts(kind), behind)
         except (ssl.SSLError, ConnectionError):
             self._linger()
 

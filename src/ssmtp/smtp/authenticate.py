@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 
-from ssmtp.errors import AuthRefused, SiteTrouble
+from ssmtp.errors import AuthRefused, InputRefused, SiteTrouble
 from ssmtp.smtp import lines, phases, sasl, verdicts
 from ssmtp.smtp.reply import DOTS
 from ssmtp.smtp.steps import Flight
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from ssmtp.smtp.steps import Talk
 
 INITIAL_MOST = 500  # octets of base64 on the AUTH line; Microsoft wants no more
-ROUNDS_MOST = 10
 
 
 def authenticate(session: Session, credentials: Credentials, offers: Offers) -> Talk:
     """Authenticate, or raise `AuthRefused` (77) or `SiteTrouble` (75)."""
     secured = session.secured
     safe = session.facts.private or (secured is not None and secured.verified)
-    binding = secured.binding if secured is not None else None
+    binding = None
+    if secured is not None and any("SCRAM-" in m.upper() for m in offers.auth):
+        binding = secured.binding  # nothing else binds
     if not safe and not credentials.cleartext_ok:
         raise _exposed(session)
     if not offers.auth:
@@ -87,29 +88,26 @@ def _answer(
     session: Session, exchange: Exchange, reply: Reply, answer: bytes | None
 ) -> Talk:
     """Answer challenges; `answer` is an initial response still to be sent."""
-    for _ in range(ROUNDS_MOST):
-        if reply.code != 334:
-            break
+    # Every mechanism ends by itself: to a challenge too many it raises `AuthRefused`.
+    while reply.code == 334:
         if answer is None:
             try:
                 answer = exchange.send(_challenge(session, reply))
             except AuthRefused:
                 yield from _cancel(session)
                 raise
-            except StopIteration:
-                break
-        line = lines.response(answer or b"")
+        try:
+            line = lines.response(answer or b"")
+        except InputRefused as refused:
+            # SCRAM says the mailhub's own nonce back to it, however long that is.
+            yield from _cancel(session)
+            raise AuthRefused(refused.what, "try another AuthMethod") from None
         session.keep_hidden(line[:-2].decode())
         answer = None
         yield Flight(line, phases.AUTH, [DOTS])
         reply = yield from session.reply(phases.AUTH)
-    if reply.code == 334:
-        yield from _cancel(session)
-        raise AuthRefused(
-            f"{session.hub} asks for more and more in AUTH {session.mechanism}",
-            "try another AuthMethod, or ask its administrator",
-        )
-    _judge(session, exchange, reply)
+    # Who says yes to the command alone has not even seen the credentials.
+    _judge(session, exchange, reply, early=answer is not None)
 
 
 def _challenge(session: Session, reply: Reply) -> bytes:
@@ -131,14 +129,15 @@ def _cancel(session: Session) -> Talk:
     yield from session.say(lines.CANCEL)
 
 
-def _judge(session: Session, exchange: Exchange, reply: Reply) -> None:
+def _judge(session: Session, exchange: Exchange, reply: Reply, *, early: bool) -> None:
     """Return if the reply that ended the exchange means that we are authenticated."""
     hub, mechanism = session.hub, session.mechanism
     if reply.code == 235:
-        try:
-            exchange.send(None)
-        except StopIteration:
-            return
+        if not early:
+            try:
+                exchange.send(None)
+            except StopIteration:
+                return
         raise AuthRefused(
             f"{hub} ended AUTH {mechanism} too early",
             "somebody may be playing the mailhub; nothing more was said to it",

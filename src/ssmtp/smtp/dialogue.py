@@ -41,12 +41,14 @@ from ssmtp.smtp.transact import transact
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from typing import Any
+    from typing import Any, TypeVar
 
     from ssmtp.receipt import Receipt
     from ssmtp.smtp.reply import Reply
     from ssmtp.smtp.session import Facts
     from ssmtp.smtp.steps import Talk
+
+    T = TypeVar("T")
 
 
 class Dialogue:
@@ -64,23 +66,33 @@ class Dialogue:
 
     def converse(self) -> Generator[Any, Any, Receipt]:
         """Submit the message; return the receipt. Raises `Failure` or `Again`."""
-        session = self.session
-        try:
-            return (yield from _converse(session))
-        except Broken as broken:
-            raise verdicts.broken(session, broken) from broken
-        except (Interrupted, KeyboardInterrupt):
-            if session.stage == "content":
-                does = "had not answered when this run was interrupted"
-                raise verdicts.doubt(session, does) from None
-            raise
-        except Failure as failure:
-            failure.phase = session.phase.name
-            yield from session.leave()
-            raise
+        return guarded(self.session, _converse(self.session))
+
+
+def guarded(session: Session, talk: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Go through with a part of the session; what breaks it off becomes a `Failure`."""
+    try:
+        return (yield from talk)
+    except Broken as broken:
+        raise verdicts.broken(session, broken) from broken
+    except (Interrupted, KeyboardInterrupt):
+        if session.stage == "content":
+            does = "had not answered when this run was interrupted"
+            raise verdicts.doubt(session, does) from None
+        raise
+    except Failure as failure:
+        failure.phase = session.phase.name
+        yield from session.leave()
+        raise
 
 
 def _converse(session: Session) -> Generator[Any, Any, Receipt]:
+    offers = yield from introduce(session)
+    return (yield from transact(session, offers))
+
+
+def introduce(session: Session) -> Generator[Any, Any, Offers]:
+    """Do all that comes before MAIL: greet, upgrade, authenticate."""
     facts = session.facts
     if facts.tls == "implicit":
         yield from _secure(session)
@@ -97,7 +109,7 @@ def _converse(session: Session) -> Generator[Any, Any, Receipt]:
         from ssmtp.smtp.authenticate import authenticate
 
         yield from authenticate(session, facts.credentials, offers)
-    return (yield from transact(session, offers))
+    return offers
 
 
 def _greeting(session: Session) -> Talk:

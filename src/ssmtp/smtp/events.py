@@ -62,6 +62,16 @@ class Abandoned(Event):
     __slots__ = ()
 
 
+class Verb(Event):
+    """A command that only this listener knows: `reply` answers it."""
+
+    __slots__ = ("argument", "word")
+
+    def __init__(self, word: str, argument: str) -> None:
+        self.word = word
+        self.argument = argument
+
+
 class StartTls(Event):
     """The client wants TLS now."""
 

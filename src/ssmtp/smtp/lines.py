@@ -26,6 +26,7 @@ CRLF = b"\r\n"
 # The commands and last words that are always the same.
 DATA = b"DATA\r\n"
 QUIT = b"QUIT\r\n"
+RSET = b"RSET\r\n"
 FINAL_DOT = b".\r\n"
 CANCEL = b"*\r\n"  # of an AUTH exchange (RFC 4954 §4)
 

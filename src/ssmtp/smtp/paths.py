@@ -160,6 +160,15 @@ def _is_xtext(text: str | None) -> bool:
     )
 
 
+def from_xtext(text: str) -> str:
+    """Decode xtext (RFC 3461 §4) that `_is_xtext` has let through, as UTF-8."""
+    first, *escaped = text.split("+")
+    octets = first.encode() + b"".join(
+        bytes([int(part[:2], 16)]) + part[2:].encode() for part in escaped
+    )
+    return octets.decode("utf-8", "surrogateescape")
+
+
 def _is_notify(text: str | None) -> bool:
     # RFC 3461 §4.1
     words = (text or "").upper().split(",")
@@ -187,6 +196,14 @@ MAIL_PARAMETERS: Table = {
     "RET": ("DSN", lambda text: (text or "").upper() in ("FULL", "HDRS")),
     "ENVID": ("DSN", lambda text: _is_xtext(text) and len(text or "") <= 100),
     "AUTH": ("AUTH", _is_auth),
+    # What `parcel` makes for an agent of ours.
+    "XFROM": ("XSUBMIT", lambda text: text == "NONE"),
+    "XNAME": ("XSUBMIT", _is_xtext),
+    "XREAD": ("XSUBMIT", lambda text: text is None),
+    "XNOTIFY": ("XSUBMIT", _is_notify),
+    "XTAG": ("XSUBMIT", _is_xtext),
+    "XNOTES": ("XSUBMIT", _is_xtext),
+    "XWAIT": ("XSUBMIT", lambda text: text is None),
 }
 RCPT_PARAMETERS: Table = {
     "NOTIFY": ("DSN", _is_notify),

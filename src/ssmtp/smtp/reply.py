@@ -16,6 +16,10 @@ from __future__ import annotations
 
 import binascii
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 LINE_KEPT = 4096
 LINES_MOST = 100
 REPLY_MOST = 65536
@@ -23,6 +27,9 @@ DOTS = "••••"
 # RFC 3986 §2.3
 UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 TEXT_MOST = 600  # characters of a reply in one sentence
+# Characters of a secret that are hidden where the rest of it was cut off. They tell
+# less than six octets in base64, and mostly of the user name.
+PIECE_LEAST = 8
 
 
 class Reply:
@@ -58,9 +65,7 @@ class Reply:
 
     def without(self, secrets: tuple[str, ...]) -> Reply:
         """Return the reply with every secret that the mailhub echoed made dots."""
-        lines = self.lines
-        for secret in secrets:
-            lines = [line.replace(secret, DOTS) for line in lines]
+        lines = [hidden(line, secrets) for line in self.lines]
         if lines == self.lines:
             return self
         clean = Reply(self.code, lines)
@@ -164,6 +169,34 @@ def escaped(text: bytes | str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _hex(ord(c)) for c in text)
+
+
+def hidden(line: str, secrets: Iterable[str]) -> str:
+    """Return a line with dots in the place of secrets.
+
+    Who says back what was said may cut it off, or go on in the next line: the beginning
+    and the end of a secret are hidden too.
+    """
+    for secret in secrets:
+        line = line.replace(secret, DOTS)
+        if len(secret) > PIECE_LEAST:
+            line = _headless(line, secret)
+            line = _headless(line[::-1], secret[::-1])[::-1]
+    return line
+
+
+def _headless(line: str, secret: str) -> str:
+    """Hide what begins as the secret does, as far as it goes on so."""
+    shown = ""
+    start = 0
+    while (at := line.find(secret[:PIECE_LEAST], start)) >= 0:
+        shown += line[start:at] + DOTS
+        start = at
+        for char in secret:
+            if line[start : start + 1] != char:
+                break
+            start += 1
+    return shown + line[start:]
 
 
 def forms(secret: str) -> list[str]:

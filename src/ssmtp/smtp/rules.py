@@ -24,6 +24,7 @@ class Rules:
     addresses without a domain through. `users` maps user names to passwords; AUTH is
     offered if there are any, without TLS only if `auth_in_clear`. `size_limit` is in
     octets, 0 for none. `nonce` makes fresh printable text; it is needed for AUTH only.
+    `verbs` are further commands, which the driver answers.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class Rules:
         "size_limit",
         "starttls",
         "users",
+        "verbs",
     )
 
     def __init__(
@@ -60,6 +62,7 @@ class Rules:
         nonce: Callable[[], str] | None = None,
         recipient_limit: int = 10_000,
         error_limit: int = 20,
+        verbs: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.greeting = greeting
@@ -75,3 +78,4 @@ class Rules:
         self.nonce = nonce
         self.recipient_limit = recipient_limit
         self.error_limit = error_limit
+        self.verbs = verbs

@@ -22,6 +22,7 @@ for the next event. `End` has to be answered with `answer`: until then nothing t
 client sent after its message is looked at. `Abandoned` may come instead of anything
 after `Begin`: the collected content is to be thrown away, and nothing is answered.
 `StartTls` asks the driver to write the output, shake hands, and call `tls_started`.
+`Verb` is a command of `Rules.verbs`; it has to be answered with `reply`.
 
 Theory
 
@@ -62,6 +63,7 @@ from ssmtp.smtp.events import (
     Sender,
     StartTls,
     Transaction,
+    Verb,
 )
 from ssmtp.smtp.incoming import Chunk, Data
 from ssmtp.smtp.verify import verification
@@ -144,7 +146,7 @@ class Session:
             self.transaction.recipients.append(pending.path)
             self._say(250, "2.1.5", "recipient ok")
         elif pending is not None:
-            raise RuntimeError("End and StartTls have to be answered")
+            raise RuntimeError("End, StartTls and Verb have to be answered")
         while self._more and not self.closed:
             event = self._reader()
             if event is not None:
@@ -169,6 +171,17 @@ class Session:
             self._errors = 0
         self._say(code, status, text)
 
+    def reply(self, code: int, status: str, text: str, *, more: bool = False) -> None:
+        """Answer `Verb`, line by line; each line but the last has `more`.
+
+        A line may be of any length: whoever knows the verb reads it.
+        """
+        assert isinstance(self._pending, Verb)
+        if not more:
+            self._pending = None
+        shown = f"{code}{'-' if more else ' '}{status} {text}"
+        self._out.append(_printable(shown.encode("ascii", "backslashreplace")))
+
     def tls_started(self) -> None:
         """Forget all that was said in the clear (RFC 3207 §4.2)."""
         assert isinstance(self._pending, StartTls)
@@ -190,8 +203,7 @@ class Session:
         for number, line in enumerate(lines, 1):
             mark = " " if number == len(lines) else "-"
             shown = f"{code}{mark}{prefix}{line}".encode("ascii", "backslashreplace")
-            shown = bytes(c if 32 <= c < 127 else 63 for c in shown[:510])
-            self._out.append(shown + b"\r\n")
+            self._out.append(_printable(shown[:510]))
 
     def _error(self, code: int, status: str, text: str) -> None:
         """Say that the client made a mistake; close when it makes too many."""
@@ -232,7 +244,7 @@ class Session:
         line = self._take_line(LINE_LIMIT)
         if line is None:
             return None
-        if any(octet < 32 or octet == 127 for octet in line):
+        if line.translate(None, _HARMLESS):
             self._error(500, "5.5.2", "control character in a command")
             return None
         try:
@@ -245,6 +257,9 @@ class Session:
         command = _COMMANDS.get(verb)
         if command is not None:
             return command(self, rest.strip(" "))
+        if verb in self.rules.verbs:
+            self._pending = Verb(verb, rest.strip(" "))
+            return self._pending
         if verb in _OTHER_PROTOCOLS and not self.rules.lenient:
             # Somebody's browser was talked into posting mail commands to us.
             self._say(421, "4.7.0", "this is no HTTP server")
@@ -342,7 +357,7 @@ class Session:
             self._error(503, "5.5.1", "MAIL comes first")
         elif self._begun:
             self._error(503, "5.5.1", "BDAT has begun this message")
-        elif not self.transaction.recipients:
+        elif self._nobody():
             self._error(554, "5.5.1", "no valid recipients")
         else:
             self._say(354, None, "go ahead, and end with a line that is a dot")
@@ -361,7 +376,7 @@ class Session:
             or "CHUNKING" not in self.rules.extensions
         ):
             # How many octets follow is unknown: none of them may become a command.
-            self._say(421, "5.5.4", "BDAT takes a number of octets, and LAST")
+            self._say(421, "4.5.4", "BDAT takes a number of octets, and LAST")
             self.closed = True
             return None
         self._content = Chunk(int(words[0]))
@@ -369,11 +384,18 @@ class Session:
         self._reader = self._read_content
         if self.transaction is None:
             self._chunk_refusal = (503, "5.5.1", "MAIL comes first")
-        elif not self.transaction.recipients:
+        elif self._nobody():
             self._chunk_refusal = (554, "5.5.1", "no valid recipients")
         elif not self._begun:
             return self._begin(True)
         return None
+
+    def _nobody(self) -> bool:
+        """Whether there is no recipient, nor one to be found in the header."""
+        transaction = self.transaction
+        assert transaction is not None
+        from_header = "XREAD" in transaction.sender.parameters
+        return not transaction.recipients and not from_header
 
     def _rset(self, argument: str) -> Event | None:
         event = self._reset()
@@ -409,7 +431,7 @@ class Session:
         elif self.secure or not self.rules.starttls:
             self._error(502, "5.5.1", "STARTTLS is not offered now")
         elif self._at < len(self._buffer):
-            self._say(421, "5.5.1", "nothing may follow STARTTLS")
+            self._say(421, "4.5.1", "nothing may follow STARTTLS")
             self.closed = True
         else:
             self._reset()
@@ -538,6 +560,13 @@ class Session:
         return Abandoned() if begun else None
 
 
+def _printable(line: bytes) -> bytes:
+    """Return a line of a reply with its end; nothing in it acts on a terminal."""
+    return line.translate(_MARKED) + b"\r\n"
+
+
+_HARMLESS = bytes(c for c in range(32, 256) if c != 127)
+_MARKED = bytes(c if 32 <= c < 127 else 63 for c in range(256))
 _COMMANDS: dict[str, Callable[[Session, str], Event | None]] = {
     "HELO": Session._helo,
     "EHLO": Session._ehlo,

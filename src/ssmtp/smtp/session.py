@@ -31,6 +31,7 @@ class Facts:
     `tls` is implicit, starttls, opportunistic or none. `private` says that the peer's
     address is this machine, as the configuration names it. `nonce` is fresh, for SCRAM.
     `bare` leaves out all parameters, `data` leaves out BDAT: for a second attempt.
+    `handoff` are the private parameters of MAIL that only an agent of ours understands.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class Facts:
         "data",
         "ehlo",
         "envelope",
+        "handoff",
         "hub",
         "message",
         "nonce",
@@ -58,6 +60,7 @@ class Facts:
         nonce: str = "",
         bare: bool = False,
         data: bool = False,
+        handoff: str | None = None,
     ) -> None:
         self.hub = hub
         self.ehlo = ehlo
@@ -69,6 +72,7 @@ class Facts:
         self.nonce = nonce
         self.bare = bare
         self.data = data
+        self.handoff = handoff
 
 
 class Session:

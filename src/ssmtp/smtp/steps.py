@@ -15,7 +15,7 @@ from ssmtp.smtp.reply import Reply, escaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from typing import Any
 
     from ssmtp.smtp.phases import Phase
@@ -30,27 +30,34 @@ class Flight:
     `before` replies may come while content is being written: those to the commands in
     `head`. One more, or a refusal among them, and the driver stops writing; the step is
     then answered with False. The driver sets `committed` before it writes the octets
-    that end the content. `shown` is what `-v` shows.
+    that end the content. `shown` is what `-v` shows, worked out if anybody watches.
     """
 
-    __slots__ = ("before", "committed", "content", "head", "phase", "shown", "tail")
+    __slots__ = ("_shown", "before", "committed", "content", "head", "phase", "tail")
 
     def __init__(
         self,
         head: bytes,
         phase: Phase,
-        shown: list[str] | None = None,
+        shown: list[str] | Callable[[], list[str]] | None = None,
         content: Iterable[bytes] | None = None,
         tail: bytes = b"",
         before: int = 0,
     ) -> None:
         self.head = head
         self.phase = phase
-        self.shown = commands(head) if shown is None else shown
+        self._shown = shown
         self.content = content
         self.tail = tail
         self.before = before
         self.committed = False
+
+    @property
+    def shown(self) -> list[str]:
+        """The lines that are shown in its place."""
+        if self._shown is None:
+            return commands(self.head)
+        return self._shown if isinstance(self._shown, list) else self._shown()
 
 
 class Await:
@@ -73,17 +80,30 @@ class StartTls:
 
 
 class Secured:
-    """What came of StartTls. `binding` is tls-server-end-point (RFC 5929 §4)."""
+    """What came of StartTls. `binding` is tls-server-end-point (RFC 5929 §4).
 
-    __slots__ = ("binding", "cipher", "verified", "version")
+    It is a hash, so a function may be given, to be asked when somebody wants it.
+    """
+
+    __slots__ = ("_binding", "cipher", "verified", "version")
 
     def __init__(
-        self, version: str, cipher: str, verified: bool, binding: bytes | None
+        self,
+        version: str,
+        cipher: str,
+        verified: bool,
+        binding: bytes | Callable[[], bytes | None] | None,
     ) -> None:
         self.version = version
         self.cipher = cipher
         self.verified = verified
-        self.binding = binding
+        self._binding = binding
+
+    @property
+    def binding(self) -> bytes | None:
+        if callable(self._binding):
+            self._binding = self._binding()
+        return self._binding
 
     def __str__(self) -> str:
         return f"{self.version} {self.cipher}"

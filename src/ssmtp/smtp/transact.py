@@ -9,15 +9,16 @@ Content goes as one chunk, whatever its size: a chunk more would be one reply mo
 could be taken for another's.
 
 QUIT never decides, but it may witness. Where it rides along with the content, its reply
-is read for two seconds: 221, 50x or a closed connection say that questions and answers
-were in step. Anything else may mean that they were shifted by one, and what looked like
-the acceptance belonged to RCPT: then the message is in doubt, unless the acceptance
-proves by its status (RFC 3463) that it cannot have been an answer to anything else.
+is read for two seconds: 221, a 50x with nothing behind it, or a closed connection say
+that questions and answers were in step. Anything else may mean that they were shifted
+by one, and what looked like the acceptance belonged to RCPT: then the message is in
+doubt, unless the acceptance proves by its status (RFC 3463) that it cannot have been an
+answer to anything else.
 """
 
 from __future__ import annotations
 
-from ssmtp.errors import InputRefused
+from ssmtp.errors import InputRefused, SiteTrouble
 from ssmtp.receipt import Receipt
 from ssmtp.smtp import lines, phases, verdicts
 from ssmtp.smtp.reply import escaped
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ssmtp.content import Content
+    from ssmtp.envelope import Envelope
     from ssmtp.smtp.offers import Offers
     from ssmtp.smtp.reply import Reply
     from ssmtp.smtp.session import Session
@@ -52,7 +54,7 @@ def transact(session: Session, offers: Offers) -> Generator[Any, Any, Receipt]:
 
 
 def _transaction(session: Session, offers: Offers) -> Generator[Any, Any, Receipt]:
-    content, mail, rcpts = _lines(session, offers)
+    content, mail, rcpts = written(session, offers)
     if offers.size and content.size > offers.size:
         # RFC 1870 §6.1: known before it is tried.
         raise InputRefused(
@@ -60,12 +62,16 @@ def _transaction(session: Session, offers: Offers) -> Generator[Any, Any, Receip
             f"{offers.size} at most",
             "make it smaller",
         )
+    if session.facts.handoff is not None and "XSUBMIT" not in offers:
+        raise SiteTrouble(f"{session.hub} is none of ours", "check AgentSocket")
     session.stage = "transaction"
     pipelining = "PIPELINING" in offers
     chunking = "CHUNKING" in offers and not session.facts.data
-    small = len(rcpts) == 1 and content.size <= ONE_FLIGHT_MOST
+    # With one place to ask for recipients, be it the header, a refusal is one of all.
+    from_header = " XREAD" in (session.facts.handoff or "")
+    small = len(rcpts) + from_header == 1 and content.size <= ONE_FLIGHT_MOST
     if pipelining and chunking and small:
-        return (yield from _one_flight(session, content, mail, rcpts[0]))
+        return (yield from _one_flight(session, content, mail, rcpts))
     if pipelining:
         yield from _envelope_at_once(session, mail, rcpts, data=not chunking)
     else:
@@ -73,7 +79,7 @@ def _transaction(session: Session, offers: Offers) -> Generator[Any, Any, Receip
     return (yield from _content(session, content, chunking, pipelining))
 
 
-def _lines(session: Session, offers: Offers) -> tuple[Content, bytes, list[bytes]]:
+def written(session: Session, offers: Offers) -> tuple[Content, bytes, list[bytes]]:
     """Render the message and write the command lines as this mailhub takes them."""
     facts, envelope = session.facts, session.facts.envelope
     eightbit = "8BITMIME" in offers and not facts.bare
@@ -97,17 +103,28 @@ def _lines(session: Session, offers: Offers) -> tuple[Content, bytes, list[bytes
         mail += f" RET={envelope.ret}"
     if dsn and envelope.envid:
         mail += f" ENVID={lines.xtext(envelope.envid, 'the envelope id')}"
+    mail += facts.handoff or ""
     rcpts = []
-    for recipient in envelope.recipients:
+    for number, recipient in enumerate(envelope.recipients):
         rcpt = f"RCPT TO:<{recipient.path(utf8)}>"
-        if dsn and envelope.notify:
-            rcpt += f" NOTIFY={envelope.notify}"
-            original = str(recipient)
-            if original.isascii():
-                # RFC 3461 §4.2
-                rcpt += f" ORCPT=rfc822;{lines.xtext(original, 'an address')}"
+        if dsn:
+            rcpt += _wishes(envelope, number)
         rcpts.append(lines.command(rcpt, utf8=utf8))
     return content, lines.command(mail, utf8=utf8), rcpts
+
+
+def _wishes(envelope: Envelope, number: int) -> str:
+    """Return the parameters of RCPT that ask for delivery reports (RFC 3461 §4)."""
+    notify, orcpt = envelope.notify, None
+    if envelope.wishes is not None:
+        notify, orcpt = envelope.wishes[number]
+    text = f" NOTIFY={notify}" if notify else ""
+    original = str(envelope.recipients[number])
+    if orcpt and orcpt.isascii() and " " not in orcpt:
+        text += f" ORCPT={orcpt}"
+    elif notify and original.isascii():
+        text += f" ORCPT=rfc822;{lines.xtext(original, 'an address')}"
+    return text
 
 
 # -- the envelope
@@ -120,7 +137,7 @@ def _envelope_by_steps(
     yield Flight(mail, phases.MAIL)
     reply = yield from session.reply(phases.MAIL)
     if not positive(reply):
-        if _parameter_refused(reply, mail):
+        if parameter_refused(reply, mail):
             raise Simpler
         raise verdicts.mail(session, reply)
     replies = []
@@ -129,7 +146,7 @@ def _envelope_by_steps(
         reply = yield from session.reply(phases.RCPT)
         replies.append(reply)
         if not positive(reply):
-            if _parameter_refused(reply, rcpt):
+            if parameter_refused(reply, rcpt):
                 yield from _reset(session)
             raise verdicts.rcpt(session, replies)
     if data:
@@ -149,7 +166,7 @@ def _envelope_at_once(
         rest = yield from session.rest(len(rcpts) + data)
         in_step = len(rest) == len(rcpts) + data
         yield from _give_up(session, rest, data, in_step)
-        if session.polite and _parameter_refused(first, mail):
+        if session.polite and parameter_refused(first, mail):
             yield from _reset(session)
         raise verdicts.mail(session, first)
     replies = []
@@ -163,7 +180,7 @@ def _envelope_at_once(
     rest = yield from session.rest(int(data))
     yield from _give_up(session, [*replies, *rest], data, len(rest) == int(data))
     if session.polite and all(
-        positive(reply) or _parameter_refused(reply, rcpt)
+        positive(reply) or parameter_refused(reply, rcpt)
         for reply, rcpt in zip(replies, rcpts, strict=True)
     ):
         yield from _reset(session)
@@ -200,7 +217,7 @@ def _reset(session: Session) -> Talk:
     raise Simpler
 
 
-def _parameter_refused(reply: Reply, line: bytes) -> bool:
+def parameter_refused(reply: Reply, line: bytes) -> bool:
     """Whether its parameters made a command refused (RFC 5321 §4.1.1.11)."""
     if line.endswith(b">" + lines.CRLF):
         return False
@@ -214,33 +231,36 @@ def _parameter_refused(reply: Reply, line: bytes) -> bool:
 
 
 def _one_flight(
-    session: Session, content: Content, mail: bytes, rcpt: bytes
+    session: Session, content: Content, mail: bytes, rcpts: list[bytes]
 ) -> Generator[Any, Any, Receipt]:
     """MAIL RCPT BDAT LAST QUIT at once."""
-    head = mail + rcpt + lines.bdat(content.size)
+    head = mail + b"".join(rcpts) + lines.bdat(content.size)
     flight = Flight(
         head,
         phases.CONTENT,
-        [*commands(head), *_shown(content), "QUIT"],
+        [*commands(head), *as_shown(content), "QUIT"],
         content=lines.chunk(content.blocks(), content.size),
         tail=lines.QUIT,
-        before=2,
+        before=1 + len(rcpts),
     )
     whole = yield from session.write(flight)
     first = yield from session.reply(phases.MAIL)
     if not positive(first):
-        if _parameter_refused(first, mail):
-            yield from _bare_again(session, flight, 2)
+        if parameter_refused(first, mail):
+            yield from _bare_again(session, flight, 1 + len(rcpts))
         raise verdicts.mail(session, first)
-    second = yield from session.reply(phases.RCPT)
-    if not positive(second):
-        if _parameter_refused(second, rcpt):
-            yield from _bare_again(session, flight, 1)
-        raise verdicts.rcpt(session, [second])
+    before = [first]
+    for rcpt in rcpts:
+        second = yield from session.reply(phases.RCPT)
+        if not positive(second):
+            if parameter_refused(second, rcpt):
+                yield from _bare_again(session, flight, 1)
+            raise verdicts.rcpt(session, [second])
+        before.append(second)
     reply = yield from session.reply(phases.CONTENT)
-    _judge(session, reply, whole, flight)
-    yield from _witness(session, reply, (first, second))
-    return _receipt(session, reply, content)
+    yield from _judge(session, reply, whole, flight)
+    yield from witness(session, reply, tuple(before))
+    return receipt_of(session, reply, content)
 
 
 def _bare_again(session: Session, flight: Flight, outstanding: int) -> Talk:
@@ -258,7 +278,7 @@ def _content(
     session: Session, content: Content, chunking: bool, pipelining: bool
 ) -> Generator[Any, Any, Receipt]:
     """Send the content after all recipients were accepted, and hear the verdict."""
-    shown = _shown(content)
+    shown = as_shown(content)
     if chunking:
         head = lines.bdat(content.size)
         blocks = lines.chunk(content.blocks(), content.size)
@@ -275,44 +295,59 @@ def _content(
     flight = Flight(head, phases.CONTENT, shown, content=blocks, tail=tail)
     whole = yield from session.write(flight)
     reply = yield from session.reply(phases.CONTENT)
-    _judge(session, reply, whole, flight)
+    yield from _judge(session, reply, whole, flight)
     if pipelining:
-        yield from _witness(session, reply, ())
+        yield from witness(session, reply, ())
     else:
         session.polite = True
+        if reply.code == 221:
+            # Who is shutting down says so too: then QUIT has no answer.
+            yield from session.say(lines.QUIT)
+            yield from witness(session, reply, ())
         yield from session.leave()
-    return _receipt(session, reply, content)
+    return receipt_of(session, reply, content)
 
 
-def _judge(session: Session, reply: Reply, whole: bool, flight: Flight) -> None:
+def _judge(session: Session, reply: Reply, whole: bool, flight: Flight) -> Talk:
     """Return if the reply is the acceptance of the content."""
     if positive(reply) and whole:
         return
     if flight.head and reply.code in (500, 502, 504):
-        # It offered CHUNKING, and does not know BDAT.
+        # It offered CHUNKING, and does not know BDAT. Or it does not know QUIT, and the
+        # answer to the content was lost: then nothing more comes.
+        if flight.tail and flight.committed and not (yield from session.rest(1)):
+            raise verdicts.doubt(session, f"said {reply}, and nothing more", reply)
         raise Again(data=True)
     raise verdicts.content(session, reply, committed=flight.committed)
 
 
-def _witness(session: Session, reply: Reply, before: tuple[Reply, ...]) -> Talk:
+def witness(session: Session, reply: Reply, before: tuple[Reply, ...]) -> Talk:
     """Hear the answer to QUIT, which tells whether the replies were in step.
 
     `before` are the replies to MAIL and RCPT, when they came in the same flight.
     """
-    certain = bool(before) and _is_no_envelope_reply(reply, before)
+    certain = bool(before) and is_no_envelope_reply(reply, before)
     # A lone 221 may be the answer to QUIT, when that to the content was lost; a status
     # about addresses may belong to RCPT. Then silence is not enough.
-    strange = reply.code == 221 or (bool(before) and _addressed(reply))
+    strange = reply.code == 221 or addressed(reply)
     for _ in range(4):
         try:
             closing = yield from session.reply(phases.QUIT)
         except Broken as broken:
             # A connection that ends here is no answer, which proves nothing either way.
-            if strange or (broken.garbled and not certain):
+            # Nor does a farewell without end. Silence in the one flight may be that of
+            # who still ponders the content, when the replies were shifted.
+            odd = broken.garbled and broken.garbled[:4] not in (b"221-", b"221 ")
+            silent = broken.late and bool(before)
+            if strange or ((odd or silent) and not certain):
                 does = f"said {reply}, and then {broken.words}"
                 raise verdicts.doubt(session, does, reply) from broken
             return
-        if certain or closing.code == 221 or 500 <= closing.code <= 509:
+        if certain or closing.code == 221:
+            return
+        unknown = 500 <= closing.code <= 509 and not strange
+        if unknown and not (yield from session.rest(1)):
+            # It does not know QUIT. A shifted refusal would have one more behind it.
             return
         if closing.code == 421 and not before:
             # Nothing was outstanding but the content and QUIT: it is shutting down.
@@ -324,21 +359,23 @@ def _witness(session: Session, reply: Reply, before: tuple[Reply, ...]) -> Talk:
     raise verdicts.doubt(session, does, reply)
 
 
-def _is_no_envelope_reply(reply: Reply, before: tuple[Reply, ...]) -> bool:
+def is_no_envelope_reply(reply: Reply, before: tuple[Reply, ...]) -> bool:
     """Whether a reply cannot be one to MAIL or RCPT, by its status.
 
     RFC 3463 §3.2: x.1.y speaks of addresses. When MAIL and RCPT were answered so, and
     this was not, then it is none of theirs.
     """
-    known = reply.status is not None and not _addressed(reply)
-    return known and all(map(_addressed, before))
+    known = reply.status is not None and not addressed(reply)
+    return known and all(map(addressed, before))
 
 
-def _addressed(reply: Reply) -> bool:
+def addressed(reply: Reply) -> bool:
+    """Whether the status of a reply speaks of addresses."""
     return reply.status is not None and reply.status.startswith("2.1.")
 
 
-def _receipt(session: Session, reply: Reply, content: Content) -> Receipt:
+def receipt_of(session: Session, reply: Reply, content: Content) -> Receipt:
+    """Return the receipt for an acceptance of the content."""
     secured = session.secured
     return Receipt(
         session.hub,
@@ -350,6 +387,7 @@ def _receipt(session: Session, reply: Reply, content: Content) -> Receipt:
     )
 
 
-def _shown(content: Content) -> list[str]:
+def as_shown(content: Content) -> list[str]:
+    """Return what `-v` shows of the content."""
     shown = [escaped(line) for line in content.header.split(lines.CRLF) if line]
     return [*shown, f"({content.size} octets in all)"]

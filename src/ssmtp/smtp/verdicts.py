@@ -38,8 +38,8 @@ def mail(session: Session, reply: Reply) -> Failure:
     """Return what a refusal of MAIL means."""
     path = session.facts.envelope.reverse_path
     sender = f"<{escaped(str(path)) if path is not None else ''}>"
-    if _wants_auth(reply):
-        return _unauthenticated(session, reply)
+    if wants_auth(reply):
+        return unauthenticated(session, reply)
     if reply.code == 552 or reply.status in ("5.2.3", "5.3.4"):
         # RFC 1870 §6.1
         return MessageRefused(
@@ -77,8 +77,8 @@ def rcpt(session: Session, replies: list[Reply]) -> Failure:
 
 
 def _rcpt(session: Session, name: str, reply: Reply) -> Failure:
-    if _wants_auth(reply):
-        return _unauthenticated(session, reply)
+    if wants_auth(reply):
+        return unauthenticated(session, reply)
     if reply.code >= 500:
         if session.facts.credentials is not None and _no_relay(reply):
             return AuthRefused(
@@ -109,6 +109,8 @@ def data(session: Session, reply: Reply) -> Failure:
 
 def content(session: Session, reply: Reply, *, committed: bool) -> Failure:
     """Return what an answer to the content other than the acceptance means."""
+    if wants_auth(reply):
+        return unauthenticated(session, reply)
     if reply.code >= 500:
         return MessageRefused(
             f"{session.hub} refused the message: {reply}",
@@ -230,8 +232,8 @@ def _later(session: Session, does: str, reply: Reply) -> Deferred:
     return Deferred(f"{session.hub} {does}: {reply}", LATER, reply=reply)
 
 
-def _wants_auth(reply: Reply) -> bool:
-    # RFC 4954 §6
+def wants_auth(reply: Reply) -> bool:
+    """Whether a refusal means that AUTH is missing or not enough (RFC 4954 §6)."""
     return reply.code in (530, 534, 535, 538)
 
 
@@ -240,7 +242,8 @@ def _no_relay(reply: Reply) -> bool:
     return reply.status == "5.7.1" or "relay" in reply.text.lower()
 
 
-def _unauthenticated(session: Session, reply: Reply) -> AuthRefused:
+def unauthenticated(session: Session, reply: Reply) -> AuthRefused:
+    """Return what a refusal for want of AUTH means."""
     step = "check AuthUser and the password"
     if session.facts.credentials is None:
         step = "set AuthUser and a password"

@@ -14,6 +14,7 @@ Two watches are kept, whatever is being done:
 
 from __future__ import annotations
 
+import _socket
 import errno
 import time
 
@@ -27,10 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Callable, Generator, Iterator
-    from typing import Any
+    from typing import Any, Protocol
 
-    from ssmtp.receipt import Receipt
-    from ssmtp.smtp.dialogue import Dialogue
     from ssmtp.smtp.phases import Clocks
     from ssmtp.smtp.steps import Secured, StartTls
     from ssmtp.trace import Trace
@@ -38,10 +37,17 @@ if TYPE_CHECKING:
 
     Task = Generator[Any, Any, Any]
 
+    class Conversation(Protocol):
+        """What yields the steps of `ssmtp.smtp.steps`."""
+
+        def converse(self) -> Task: ...
+
+
 BLOCK = 65536
 PIECE = 2 * BLOCK  # octets in one write, so that small content goes in one
 # More than this unread while we write is no longer a conversation.
 FLOOD = 1 << 20
+TCP_QUICKACK = getattr(_socket, "TCP_QUICKACK", None)  # Linux has it
 
 
 class Channel:
@@ -86,10 +92,14 @@ class Channel:
             self._send_once(self._cipher.farewell())
         self._sock.close()
 
+    def fileno(self) -> int:
+        """Return the descriptor to wait for while nothing is said."""
+        return self._sock.fileno()
+
     # -- the dialogue
 
-    def converse(self, dialogue: Dialogue) -> Generator[Any, Any, Receipt]:
-        """Do what the dialogue says until it ends; return its receipt."""
+    def converse(self, dialogue: Conversation) -> Task:
+        """Do what the dialogue says until it ends; return what it returns."""
         talk = dialogue.converse()
         answer: Any = None
         trouble: BaseException | None = None
@@ -100,8 +110,7 @@ class Channel:
                 else:
                     step = talk.send(answer)
             except StopIteration as end:
-                receipt: Receipt = end.value
-                return receipt
+                return end.value
             try:
                 if isinstance(step, Flight):
                     answer = yield from self._fly(step)
@@ -214,7 +223,22 @@ class Channel:
             # Records of TLS that mean nothing to us must not stop the clock.
             if time.monotonic() >= deadline:
                 return False
+            self._acknowledge()
             yield Wait({self._sock.fileno(): READ}, deadline)
+
+    def _acknowledge(self) -> None:
+        """Acknowledge at once what comes next, where the kernel lets us.
+
+        A server without TCP_NODELAY (Postfix is one) holds its second small write back
+        until the first is acknowledged, and that would take 40 ms: behind the tickets
+        of TLS 1.3 comes the greeting. The kernel forgets this with what we send next.
+        """
+        if TCP_QUICKACK is None:
+            return
+        try:
+            self._sock.setsockopt(_socket.IPPROTO_TCP, TCP_QUICKACK, 1)
+        except OSError:  # not TCP
+            pass
 
     def _pull(self) -> bool:
         """Take in what the kernel has, without waiting; True when anything changed."""
@@ -264,8 +288,9 @@ class Channel:
                 rest = rest[done:]
                 deadline = self._by(self.clocks.command)
                 continue
-            ready = yield Wait({fd: READ | WRITE}, deadline)
-            if not ready:
+            # What is ready to be read, and means nothing, must not stop the clock.
+            late = time.monotonic() >= deadline
+            if late or not (yield Wait({fd: READ | WRITE}, deadline)):
                 self._unsent(flight, rest, piece)
                 raise Broken(f"took nothing for {self.clocks.command:g} s", late=True)
             self._pull()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import ssl
-
 from ssmtp.smtp.steps import Broken
+from ssmtp.wire import openssl as ssl
 from ssmtp.wire.tls import reason
 
 BLOCK = 65536
+ANSWERS_MOST = 16384  # octets that TLS itself has to say, but has not yet
 
 
 class Cipher:
-    """One end of a TLS session. `first` is what came first from the other end."""
+    """One end of a TLS session. `first` is what came first from the other end.
 
-    __slots__ = ("_incoming", "_outgoing", "first", "session")
+    `certificate` is that of the other end, in DER, once `shake` is done.
+    """
+
+    __slots__ = ("_incoming", "_outgoing", "certificate", "first", "session")
 
     def __init__(self, context: ssl.SSLContext, host: bytes | None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -21,7 +24,7 @@ class Cipher:
         self.session = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=host
         )
-        self.first = b""
+        self.first = self.certificate = b""
 
     def shake(self) -> bool:
         """Go on with the handshake; return whether it is done, or raise `SSLError`."""
@@ -29,6 +32,8 @@ class Cipher:
             self.session.do_handshake()
         except ssl.SSLWantReadError:
             return False
+        # Now, for what follows may end the session, which then shows it no more.
+        self.certificate = self.session.getpeercert(binary_form=True) or b""
         return True
 
     def take(self, data: bytes) -> None:
@@ -63,6 +68,9 @@ class Cipher:
                 plain += more
             return plain, end or Broken("closed the connection")
         except ssl.SSLWantReadError:
+            if self._outgoing.pending > ANSWERS_MOST:
+                # Each HelloRequest of TLS 1.2 is answered (RFC 5246 §7.4.1.1).
+                end = end or Broken("asks for another handshake without end")
             return plain, end
         except ssl.SSLZeroReturnError:
             return plain, end or Broken("closed the connection")

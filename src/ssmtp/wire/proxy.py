@@ -7,7 +7,7 @@ The proxy is told the mailhub's name and looks it up itself. What it does wrong 
 from __future__ import annotations
 
 from ssmtp.errors import AuthRefused, ConfigError, NetworkTrouble
-from ssmtp.smtp.reply import DOTS, escaped, forms
+from ssmtp.smtp.reply import escaped, forms, hidden
 from ssmtp.smtp.session import SECRET_LEAST
 from ssmtp.wire.wait import READ, WRITE, Wait
 
@@ -145,12 +145,9 @@ def _http(
     status = int(words[1][:4])
     if 200 <= status <= 299:
         return early
-    text = escaped(b" ".join(words[1:]))
-    for form in forms(proxy.password.reveal()):
-        # A shorter one would turn every text to dots.
-        if len(form) >= SECRET_LEAST:
-            text = text.replace(form, DOTS)
-    shown = text[:80]
+    # A shorter one would turn every text to dots.
+    said = [f for f in forms(proxy.password.reveal()) if len(f) >= SECRET_LEAST]
+    shown = hidden(escaped(b" ".join(words[1:])), said)[:80]
     if status == 407:
         raise _proxy_refusal(proxy, f"wants another login ({shown})")
     raise _proxy_trouble(proxy, f"cannot reach {route.hub}: {shown}")

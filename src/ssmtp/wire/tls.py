@@ -21,7 +21,6 @@ import os
 from ssmtp.errors import ConfigError, NetworkTrouble, SiteTrouble
 from ssmtp.smtp.reply import escaped
 from ssmtp.smtp.steps import Secured
-from ssmtp.wire.certificate import end_point, public_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,13 +41,11 @@ def context(config: Config, wanted: bool) -> SSLContext:
 
     Raises `ConfigError` for files that cannot be used.
     """
-    import ssl
+    from ssmtp.wire import openssl as ssl
 
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = (
-        ssl.TLSVersion.TLSv1_3
-        if str(config.tls_min_version).endswith("1.3")
-        else ssl.TLSVersion.TLSv1_2
+        ssl.TLS_1_3 if str(config.tls_min_version).endswith("1.3") else ssl.TLS_1_2
     )
     made.set_ciphers(SUITES)
     made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
@@ -71,13 +68,12 @@ def context(config: Config, wanted: bool) -> SSLContext:
 
 
 def _trust(made: SSLContext, config: Config) -> None:
-    import ssl
-
     file = os.environ.get("SSL_CERT_FILE") or None
     directory = os.environ.get("SSL_CERT_DIR") or None
     if file is None and directory is None:
-        paths = ssl.get_default_verify_paths()
-        for place in ("/etc/ssl/certs", paths.openssl_capath):
+        from ssmtp.wire.openssl import default_directory
+
+        for place in ("/etc/ssl/certs", default_directory()):
             if _is_hashed(place):
                 directory = place
                 break
@@ -144,7 +140,7 @@ def _present(made: SSLContext, config: Config) -> None:
     def no_password() -> str:
         raise ValueError("the key is encrypted")
 
-    import ssl
+    from ssmtp.wire import openssl as ssl
 
     try:
         made.load_cert_chain(config.tls_cert, config.tls_key or None, no_password)
@@ -186,8 +182,7 @@ def start(
 
     `host` is the mailhub's name in ASCII. Raises `SiteTrouble` with words for people.
     """
-    import ssl
-
+    from ssmtp.wire import openssl as ssl
     from ssmtp.wire.cipher import Cipher
 
     cipher = Cipher(made, host.partition("%")[0].rstrip(".").encode("ascii"))
@@ -198,7 +193,13 @@ def start(
     except ssl.SSLError as error:
         raise _handshake(error, hub, cipher.first) from error
     session = cipher.session
-    certificate = session.getpeercert(binary_form=True) or b""
+    certificate = cipher.certificate
+
+    def binding() -> bytes | None:
+        from ssmtp.wire.certificate import end_point
+
+        return end_point(certificate)
+
     pinned = wanted and bool(config.tls_fingerprints)
     if pinned:
         _check_pins(certificate, config, hub)
@@ -207,12 +208,14 @@ def start(
         session.version() or "TLS",
         suite[0] if suite else "?",
         pinned or made.verify_mode == ssl.CERT_REQUIRED,
-        end_point(certificate),
+        binding,
     )
 
 
 def _check_pins(certificate: bytes, config: Config, hub: str) -> None:
     from hashlib import sha256
+
+    from ssmtp.wire.certificate import public_key
 
     prints = [sha256(certificate).hexdigest()]
     key = public_key(certificate)
