@@ -34,7 +34,7 @@ def create(directory: int, name: str, fill: Callable[[int], None]) -> None:
     Raises FileExistsError when the name is taken, OSError when the file cannot be
     written; nothing is left behind then.
     """
-    fd = _unnamed(directory)
+    fd = unnamed(directory)
     if fd < 0:
         _by_hidden_name(directory, name, fill, _link)
     else:
@@ -77,7 +77,15 @@ def write(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _unnamed(directory: int) -> int:
+def close(fd: int) -> None:
+    """Close a file; what matters was synchronised before, so no error counts."""
+    try:
+        os.close(fd)
+    except OSError:
+        pass
+
+
+def unnamed(directory: int) -> int:
     """Open a file without a name, or return -1 where there is no such thing."""
     flag = getattr(os, "O_TMPFILE", 0)
     if not flag:
@@ -103,18 +111,24 @@ def _link_unnamed(fd: int, name: str, directory: int) -> bool:
     return True
 
 
+def hidden_file(directory: int) -> tuple[int, str]:
+    """Open a new, locked file with a hidden name; raises OSError."""
+    name = f".{os.urandom(16).hex()}"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, 0o600, dir_fd=directory)
+    lock(fd)
+    return fd, name
+
+
 def _by_hidden_name(
     directory: int,
     name: str,
     fill: Callable[[int], None],
     publish: Callable[[int, str, str], None],
 ) -> None:
-    _sweep(directory)
-    hidden = f".{os.urandom(16).hex()}"
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(hidden, flags, 0o600, dir_fd=directory)
+    sweep(directory)
+    fd, hidden = hidden_file(directory)
     try:
-        _lock(fd)
         os.fchmod(fd, 0o600)
         fill(fd)
         os.fsync(fd)
@@ -140,7 +154,8 @@ def _rename(directory: int, hidden: str, name: str) -> None:
     os.rename(hidden, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
-def _lock(fd: int) -> bool:
+def lock(fd: int) -> bool:
+    """Lock the file until it is closed; False when somebody else has it."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -148,8 +163,13 @@ def _lock(fd: int) -> bool:
     return True
 
 
-def _sweep(directory: int) -> None:
-    """Remove hidden files of runs that were killed while they wrote."""
+def sweep(directory: int, before: float | None = None) -> None:
+    """Remove hidden files of runs that were killed in writing.
+
+    `before` is a time in seconds since 1970, some time ago unless it is given.
+    """
+    if before is None:
+        before = time.time() - _STALE
     for name in os.listdir(directory):
         if not name.startswith("."):
             continue
@@ -163,8 +183,8 @@ def _sweep(directory: int) -> None:
             continue
         try:
             found = os.fstat(fd)
-            stale = found.st_mtime < time.time() - _STALE
-            if stat.S_ISREG(found.st_mode) and stale and _lock(fd):
+            stale = found.st_mtime < before
+            if stat.S_ISREG(found.st_mode) and stale and lock(fd):
                 os.unlink(name, dir_fd=directory)
         except OSError:
             pass

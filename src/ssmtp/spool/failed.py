@@ -29,10 +29,21 @@ from ssmtp.spool.entry import head_text, look, open_file, read, verify
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import Protocol, TypeVar
 
     from ssmtp.envelope import Envelope
     from ssmtp.intake import Intake
     from ssmtp.message import Message
+
+    class Named(Protocol):
+        """Whatever has an id to be chosen by, and a path to be told from others."""
+
+        @property
+        def id(self) -> str: ...
+        @property
+        def path(self) -> str: ...
+
+    Choice = TypeVar("Choice", bound=Named)
 
 
 class Kept:
@@ -130,7 +141,7 @@ def load(
     return choose(word, entries(environ, uid))
 
 
-def choose(word: str, among: Iterable[Entry]) -> Entry:
+def choose(word: str, among: Iterable[Choice]) -> Choice:
     """Return the entry that `word` names, as `load` does."""
     found = []
     for entry in among:

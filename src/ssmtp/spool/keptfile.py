@@ -177,13 +177,13 @@ def parse(text: bytes) -> Head:
         elif name == "message-id":
             head.message_id = unescape(value)
         elif name == "time":
-            head.time = _seconds(value)
+            head.time = seconds(value)
         elif name == "exit":
-            head.exit_code = _number(name, value)
+            head.exit_code = number(name, value)
         elif name in ("octets", "uid"):
-            setattr(head, name, _number(name, value))
+            setattr(head, name, number(name, value))
         elif name == "crc32":
-            head.crc32 = _number(name, value, 16)
+            head.crc32 = number(name, value, 16)
         elif name in ("id", "state", "kind"):
             setattr(head, name, value.strip())
         elif name in ("reason", "reply", "notify", "ret", "envid", "body"):
@@ -281,15 +281,19 @@ def _is_hex(digits: str) -> bool:
     return all(digit in "0123456789abcdefABCDEF" for digit in digits)
 
 
-def _number(name: str, value: str, base: int = 10) -> int:
+def number(name: str, value: str, base: int = 10) -> int:
+    """Read the number of a line; raises ValueError."""
     try:
         return int(value, base)
     except ValueError:
         raise ValueError(f"has a strange {name} line") from None
 
 
-def _seconds(value: str) -> int:
-    """Read a time as `render` writes it (`calendar`, which could, takes 20 ms)."""
+def seconds(value: str) -> int:
+    """Read a time as `render` writes it; raises ValueError.
+
+    `calendar`, which could do it, takes 20 ms to import.
+    """
     try:
         year, month, day = (int(part) for part in value[:10].split("-"))
         hour, minute, second = (int(part) for part in value[11:19].split(":"))

@@ -12,7 +12,8 @@ from ssmtp.spool.keptfile import escape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
     from ssmtp.spool.entry import Entry
 
@@ -53,6 +54,23 @@ def lines(entries: Iterable[Entry]) -> Iterator[str]:
     yield f"                Total requests: {count}"
     requests = "Request" if count == 1 else "Requests"
     yield f"-- {(octets + 1023) // 1024} Kbytes in {count} {requests}."
+
+
+def queued(row: Mapping[str, Any]) -> Entry:
+    """Return what the agent tells of a message (`XLIST`) as an entry of the list."""
+    from ssmtp.spool.entry import Entry
+
+    entry = Entry("", str(row["id"]), int(row["uid"]))
+    entry.size = int(row["octets"])
+    head = entry.head
+    head.time = int(row["time"])
+    head.reverse_path = str(row["from"])
+    head.recipients = list(map(str, row["to"]))
+    more = int(row["recipients"]) - len(head.recipients)
+    if more > 0:
+        head.recipients.append(f"and {more} more")
+    head.reason = f"{row['state']}: {row['reason']}" if row["reason"] else row["state"]
+    return entry
 
 
 def sender(entry: Entry) -> str:

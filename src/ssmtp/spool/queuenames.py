@@ -1,0 +1,36 @@
+"""What a message of the queue is called, so that its file need not be opened.
+
+`20261121T211409-1000-mfrggzdfmztwq2lknnwg23tpoa` is the time (UTC), the uid of the
+owner, and 128 random bits in base 32. Names sort by age and never come back.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+
+_TIME = len("20261121T211409-")
+_RANDOM = 26
+
+
+def new_id(at: float, uid: int) -> str:
+    """Return a name that nobody has had before."""
+    when = time.strftime("%Y%m%dT%H%M%S", time.gmtime(at))
+    word = base64.b32encode(os.urandom(16))[:_RANDOM].decode().lower()
+    return f"{when}-{uid}-{word}"
+
+
+def owner_of(name: str) -> int | None:
+    """Return the uid in the name of a message; None when it is no such name."""
+    uid, _, word = name[_TIME:].partition("-")
+    good = (
+        name.isascii()
+        and name[8:9] == "T"
+        and name[_TIME - 1 : _TIME] == "-"
+        and len(word) == _RANDOM
+        and word.isalnum()
+        and uid.isdigit()
+        and len(uid) <= 10
+    )
+    return int(uid) if good else None

@@ -1,0 +1,83 @@
+"""Whether the file system of the queue is fit for it, and has room for more.
+
+Mail is turned away while there is still room: records about messages that are queued
+already, and everything else on that file system, have to be written, too. Half of what
+is kept free may be used by root, whose mail tells of such troubles.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ssmtp.errors import ConfigError, SystemTrouble
+
+# Where locks, links or fsync are not what they are on a local disk, or where the other
+# end decides whether they are.
+_REMOTE = frozenset(
+    "9p afs ceph cifs gfs2 glusterfs lustre nfs nfs4 ocfs2 smb2 smb3 smbfs".split()
+)
+_FUSE_BUT_LOCAL = frozenset(("fuseblk", "fuse.fuse-overlayfs"))
+
+
+class NoSpace(SystemTrouble):
+    """There is no room for more mail now (452, 4.3.1)."""
+
+
+def trouble(what: str, error: OSError) -> SystemTrouble:
+    """Return the failure that an error of the disk is; a full disk is NoSpace."""
+    sentence = f"{what}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(sentence, "make room on that disk, then try again")
+    return SystemTrouble(sentence, "try again later")
+
+
+def check_room(fd: int, path: str, uid: int, least: tuple[float, int]) -> None:
+    """Raise NoSpace unless enough is left for mail of this user.
+
+    `least` is what `MinFreeSpace` says: the share of space and inodes, or the octets,
+    that stay free.
+    """
+    found = os.fstatvfs(fd)
+    share, octets = least
+    if uid == 0:
+        share, octets = share / 2, octets // 2
+    free = found.f_bavail * found.f_frsize
+    if free < max(octets, share * found.f_blocks * found.f_frsize):
+        raise _too_little(f"only {_megabytes(free)} are free in {path}")
+    # Some file systems have no fixed number of inodes, and say 0.
+    if found.f_files and found.f_favail < share * found.f_files:
+        raise _too_little(f"only {found.f_favail} inodes are free in {path}")
+
+
+def check_kind(fd: int, path: str) -> None:
+    """Raise ConfigError when the directory lies on a file system over the network."""
+    kind = filesystem(fd)
+    fuse = kind == "fuse" or kind.startswith("fuse.")
+    if kind in _REMOTE or (fuse and kind not in _FUSE_BUT_LOCAL):
+        raise ConfigError(
+            f"{path} lies on {kind}, where a queue is not safe",
+            "let Spool name a directory on a local disk",
+        )
+
+
+def filesystem(fd: int) -> str:
+    """Return the type of the file system that holds an open file, or nothing."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
+            mount = next(line.split()[1] for line in lines if line[:7] == b"mnt_id:")
+        with open("/proc/self/mountinfo", "rb") as lines:
+            for line in lines:
+                if line.split(b" ", 1)[0] == mount:
+                    return line.partition(b" - ")[2].split(b" ", 1)[0].decode()
+    except (OSError, ValueError, StopIteration, IndexError):
+        pass
+    return ""
+
+
+def _too_little(what: str) -> NoSpace:
+    return NoSpace(f"no room for new mail: {what}", "free some, or lower MinFreeSpace")
+
+
+def _megabytes(octets: int) -> str:
+    return f"{octets / 1_000_000:.0f} MB"

@@ -1,0 +1,191 @@
+"""What is killed, starved and cut off: a user of the queue that does all it can do.
+
+`program.py VERB SPOOL WORLD` runs as a process of its own, with one thread, so that its
+system calls can be counted. WORLD is a file outside of the spool that stands for
+everybody else: what the mailhub has accepted, and what a caller has been told. Each
+line in it was written by one system call, so it is true when it is there.
+
+- `enqueue` queues one message of each kind, and writes `queued KIND ID` when it may.
+- `deliver` does with each message what its kind says, and writes `accepted ID NUMBER`
+  where a mailhub would have taken it for a recipient.
+- `finish` does that again and again, as if started anew, until nothing is left to do.
+- `recover` puts the spool in order.
+
+`settled ID` is written when an outcome is durable, `doubt ID` when a try had no end,
+and `trouble …` when the queue refuses; the next message is tried all the same.
+
+With `step` a point is written to standard output before each call that changes the
+disk, and one octet read from standard input before it is made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "src"))
+
+from ssmtp.errors import Failure
+from ssmtp.spool.queue import Claim, Draft, Queue, Recipient
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LATER = 3600.0
+
+CHANGES = (
+    "fdatasync fsync ftruncate link mkdir open pwrite rename unlink utime write".split()
+)
+real_write = os.write
+
+# What is to become of a message; `large` is one that does not fit into one write.
+KINDS = ("done", "large", "batch", "partial", "refused", "later", "crashing")
+RECIPIENTS = ["ann@example.org", "joe@example.org"]
+
+
+def content(kind: str) -> list[bytes]:
+    """Return the blocks of a message of this kind."""
+    blocks = [b"Subject: %s\r\n\r\n" % kind.encode(), b"Hello\r\n"]
+    return blocks + [b"0123456789abcdef" * 4096] * 9 if kind == "large" else blocks
+
+
+def enqueue(queue: Queue, world: int) -> None:
+    for kind in KINDS:
+        draft = Draft(
+            1000, "bob", "bob@example.org", [Recipient(a) for a in RECIPIENTS]
+        )
+        draft.envid = kind
+        try:
+            name = queue.add(draft, content(kind))
+        except Failure as failure:
+            say(world, f"trouble {kind} {failure.what}")
+        else:
+            say(world, f"queued {kind} {name}")
+
+
+def step() -> None:
+    """Wait for leave before each call that changes the disk."""
+    for name in CHANGES:
+        setattr(os, name, stepped(getattr(os, name)))
+
+
+def stepped(call: Callable[..., object]) -> Callable[..., object]:
+    def wait_and_call(*arguments: object, **more: object) -> object:
+        real_write(1, b".")
+        os.read(0, 1)
+        return call(*arguments, **more)
+
+    return wait_and_call
+
+
+def deliver(queue: Queue, world: int) -> None:
+    queue.recover()
+    now = time.time()
+    for when, name in queue.due(now, 100):
+        if when > now:
+            break
+        try:
+            claim = queue.claim(name)
+            if claim is not None:
+                with claim:
+                    attempt(queue, claim, world)
+                    say(world, f"settled {name}")
+        except Failure as failure:
+            say(world, f"trouble {name} {failure.what}")
+
+
+def attempt(queue: Queue, claim: Claim, world: int) -> None:
+    """Send one message, and write down what came of it."""
+    entry = claim.entry
+    if entry.crashed:
+        say(world, f"doubt {claim.id}")
+    if entry.crashed > 2:
+        claim.to_failed("it crashed us")
+        return
+    if entry.open:
+        claim.begin()
+    for _ in claim.blocks():
+        pass
+    kind = entry.envid
+    if kind == "crashing":
+        claim.release()
+    elif kind == "later":
+        claim.settle(all_of(claim, "deferred", "451 later"), time.time() + LATER)
+    elif kind == "partial":
+        outcomes = [(1, "deferred", "451")]
+        if 0 in entry.open:
+            accept(claim, 0, world)
+            outcomes.append((0, "sent", "250"))
+        claim.settle(outcomes, time.time() + LATER)
+    elif kind == "refused":
+        refuse(queue, claim)
+    else:
+        for number in entry.open:
+            accept(claim, number, world)
+        if kind == "batch":
+            queue.remove([claim])
+        else:
+            claim.done()
+
+
+def refuse(queue: Queue, claim: Claim) -> None:
+    """Tell the sender, durably, before the message leaves the queue."""
+    if claim.entry.open:
+        claim.settle(all_of(claim, "refused", "550 no"))
+    if claim.entry.recipients[0].state == "refused":
+        bounce = Draft(1000, "bob", "", [Recipient("bob@example.org")], kind="bounce")
+        bounce.envid = "done"
+        bounce.message_id = f"<{claim.id}@bounce>"
+        name = queue.add(bounce, content("bounce"))
+        claim.settle(all_of(claim, "reported", name))
+    claim.to_failed("refused")
+
+
+def all_of(claim: Claim, state: str, reply: str) -> list[tuple[int, str, str]]:
+    return [(at, state, reply) for at in range(len(claim.entry.recipients))]
+
+
+def accept(claim: Claim, number: int, world: int) -> None:
+    say(world, f"accepted {claim.id} {number} {claim.entry.message_id}")
+
+
+def say(world: int, line: str) -> None:
+    try:
+        real_write(world, line.encode() + b"\n")
+    except OSError:  # the fault was not meant for the world
+        real_write(world, line.encode() + b"\n")
+
+
+def main() -> int:
+    verb, spool, path = sys.argv[1:4]
+    if "hidden" in sys.argv:
+        del os.O_TMPFILE
+    world = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    if "step" in sys.argv:
+        step()
+    os.getpgid(0)  # the system calls count from here on
+    try:
+        # A message that crashes us three times is given up with the fourth try.
+        for _ in range(5 if verb == "finish" else 1):
+            run(verb, spool, world)
+    except Failure as failure:
+        say(world, f"trouble all {failure.what}")
+        return failure.exit_code
+    return 0
+
+
+def run(verb: str, spool: str, world: int) -> None:
+    queue = Queue.open(spool, make=True, tell=lambda text: say(world, f"told {text}"))
+    if verb == "enqueue":
+        enqueue(queue, world)
+    elif verb == "recover":
+        queue.recover()
+    else:
+        deliver(queue, world)
+    queue.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Every system call fails in every way: the caller is told, the queue stays good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssmtp.errors import EX_TEMPFAIL
+from tests.proof.conftest import sample
+from tests.proof.promises import check_delivered, check_queued, check_tidy, finish
+from tests.proof.trace import Stage
+
+pytestmark = [pytest.mark.timeout(3600)]
+
+ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR", "EMFILE")
+
+# What the queue asks of the disk. The rest is the interpreter's own business.
+CALLS = (
+    "close fchmod fdatasync flock fstatfs fsync ftruncate getdents64 linkat mkdir"
+    " mkdirat newfstatat openat pread64 pwrite64 renameat unlinkat utimensat write"
+).split()
+
+
+def faults(points: list[tuple[str, int]]) -> list[tuple[str, int, str]]:
+    """Return each call of interest with each error, in an order that a sample mixes."""
+    calls = [point for point in points if point[0] in CALLS]
+    return [(*point, error) for error in ERRORS for point in calls]
+
+
+def fail(stage: Stage, verb: str, fault: tuple[str, int, str]) -> None:
+    name, number, error = fault
+    status = stage.run(verb, f"--inject={name}:error={error}:when={number}")
+    assert status in (0, EX_TEMPFAIL)
+
+
+@pytest.mark.usefixtures("strace")
+def test_failing_in_enqueueing(tmp_path: Path) -> None:
+    """Whatever fails: what was acknowledged is there, what was refused is not."""
+    points = Stage(tmp_path / "dry").points("enqueue")
+    for at, fault in enumerate(sample(faults(points))):
+        stage = Stage(tmp_path / str(at))
+        fail(stage, "enqueue", fault)
+        assert 0 == stage.run("recover")
+        check_tidy(stage)
+        check_queued(stage)
+
+
+@pytest.mark.usefixtures("strace")
+def test_failing_in_delivery(tmp_path: Path) -> None:
+    """Whatever fails: every message reaches its end when the disk is well again."""
+    begin = Stage(tmp_path / "begin")
+    assert 0 == begin.run("enqueue")
+    points = begin.copy(tmp_path / "dry").points("deliver")
+    for at, fault in enumerate(sample(faults(points))):
+        stage = begin.copy(tmp_path / str(at))
+        fail(stage, "deliver", fault)
+        finish(stage)
+        check_tidy(stage)
+        check_delivered(stage)

@@ -1,0 +1,122 @@
+"""Room for more mail, and file systems that are fit for a queue."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ssmtp.errors import ConfigError
+from ssmtp.spool import space
+from ssmtp.spool.queue import Draft, NoSpace, Queue, Recipient
+
+
+def room(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    blocks: int = 0,
+    inodes: int = 0,
+    all_inodes=1000,
+) -> None:
+    """Let the file system have so many of 1,000 blocks of 1 MB, and inodes, free."""
+    found = os.statvfs_result(
+        (1_000_000, 1_000_000, 1000, blocks, blocks, all_inodes, inodes, inodes, 0, 255)
+    )
+    monkeypatch.setattr(os, "fstatvfs", lambda fd: found)
+
+
+def refused(uid: int, least: tuple[float, int]) -> str:
+    try:
+        space.check_room(0, "/spool", uid, least)
+    except NoSpace as failure:
+        return failure.sentence()
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("uid", "blocks", "least", "good"),
+    [
+        (1000, 50, (0.05, 0), True),
+        (1000, 49, (0.05, 0), False),
+        (0, 49, (0.05, 0), True),
+        (0, 24, (0.05, 0), False),
+        (1000, 70, (0.0, 70_000_000), True),
+        (1000, 69, (0.0, 70_000_000), False),
+        (0, 35, (0.0, 70_000_000), True),
+        (1000, 0, (0.0, 0), True),
+    ],
+)
+def test_space_is_kept_free(
+    monkeypatch: pytest.MonkeyPatch, uid: int, blocks: int, least, good: bool
+) -> None:
+    """Mail is turned away while some space is left, and root's a little later."""
+    room(monkeypatch, blocks=blocks, inodes=1000)
+
+    assert good == (not refused(uid, least))
+
+
+@pytest.mark.parametrize(
+    ("uid", "inodes", "of", "good"),
+    [(7, 50, 1000, True), (7, 49, 1000, False), (0, 49, 1000, True), (7, 0, 0, True)],
+)
+def test_inodes_are_kept_free(
+    monkeypatch: pytest.MonkeyPatch, uid: int, inodes: int, of: int, good: bool
+) -> None:
+    """The same share of inodes is kept, where their number is fixed."""
+    room(monkeypatch, blocks=1000, inodes=inodes, all_inodes=of)
+
+    assert good == (not refused(uid, (0.05, 0)))
+
+
+def test_a_full_disk_is_said_so_that_one_can_act(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The sentence says how much is left, where, and which key decides."""
+    queue = Queue.open(str(tmp_path), least=(0.05, 0))
+    room(monkeypatch, blocks=12, inodes=1000)
+    with pytest.raises(NoSpace) as caught:
+        queue.add(Draft(7, "bob", "", [Recipient("a@example.org")]), [b"x"])
+    queue.close()
+
+    sentence = caught.value.sentence()
+    assert "only 12 MB are free" in sentence
+    assert str(tmp_path) in sentence
+    assert "MinFreeSpace" in sentence
+    assert [] == os.listdir(tmp_path / "queue")
+
+
+@pytest.mark.parametrize(
+    ("kind", "good"),
+    [
+        ("nfs4", False),
+        ("cifs", False),
+        ("fuse.sshfs", False),
+        ("fuse", False),
+        ("fuseblk", True),
+        ("ext4", True),
+        ("", True),
+    ],
+)
+def test_only_local_disks_are_safe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, good: bool
+) -> None:
+    """A queue on a network file system is refused with its name."""
+    monkeypatch.setattr(space, "filesystem", lambda fd: kind)
+    if good:
+        Queue.open(str(tmp_path)).close()
+    else:
+        with pytest.raises(ConfigError, match=f"on {kind}, where"):
+            Queue.open(str(tmp_path))
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/proc", "proc"), ("/sys", "sysfs")])
+def test_the_kind_of_a_file_system_is_known(path: str, kind: str) -> None:
+    """The mount of an open file is found, whatever its path is called."""
+    if not os.path.ismount(path):
+        pytest.skip(f"{path} is not mounted")
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        assert kind == space.filesystem(fd)
+    finally:
+        os.close(fd)
