@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Unpack each mail server of tests/peers, with all that it depends on, into a root of its own:
 #
-#     tests/peers/unpack.sh DIRECTORY
+#     tests/peers/unpack.sh DIRECTORY [NAME...]
 #
+# The programs that the benchmark runs beside ours are unpacked only when they are named.
 # As packages they conflict, so none is installed: apt resolves against an empty system, and
 # the archives are only laid out. Needs Debian 12, root, and a package list (apt-get update).
 # A root that already holds the versions that apt would choose today is left as it is.
 set -eu
 
-test $# = 1 || { echo "usage: $0 DIRECTORY" >&2; exit 64; }
+test $# -ge 1 || { echo "usage: $0 DIRECTORY [NAME...]" >&2; exit 64; }
 mkdir -p "$1/archives/partial" "$1/none/partial" "$1/lists/partial"
 roots=$(cd "$1" && pwd)
+shift
 : >"$roots/empty"
 newer=()
 
@@ -55,22 +57,34 @@ unpack() {
 }
 
 # With the tools that Postfix's own scripts call.
-unpack postfix postfix dovecot-core dash coreutils sed grep findutils diffutils
-unpack exim exim4-daemon-heavy
-unpack dovecot dovecot-submissiond
+postfix() { unpack postfix postfix dovecot-core dash coreutils sed grep findutils diffutils; }
+exim() { unpack exim exim4-daemon-heavy; }
+dovecot() { unpack dovecot dovecot-submissiond; }
+opensmtpd() { (trixie; unpack opensmtpd opensmtpd); }
+dovecot24() { (trixie; unpack dovecot24 dovecot-submissiond); }
+
+# Other programs that submit mail; GNU time tells the memory that each takes.
+msmtp() { unpack msmtp msmtp time; }
+ssmtp() { unpack ssmtp ssmtp time; }
+nullmailer() { unpack nullmailer nullmailer time; }
+dma() { unpack dma dma time; }
+valgrind() { unpack valgrind valgrind; }
 
 # Debian 12's OpenSMTPD (6.8.0p2) cannot do TLS with Debian 12's OpenSSL 3: every handshake
 # ends in "missing private key" (OpenSMTPD issue 1171). Debian 13's comes with Debian 13's
 # libraries instead, from the same mirror.
-mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
-    sed -n 's/ bookworm$//p' | sort -u | head -n 1)
-if [ -n "$mirror" ]; then
-    keys=/usr/share/keyrings/debian-archive-keyring.gpg
+trixie() {
+    local mirror keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    mirror=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' |
+        sed -n 's/ bookworm$//p' | sort -u | head -n 1)
+    test -n "$mirror" || return 0
     echo "deb [signed-by=$keys] $mirror trixie main" >"$roots/trixie.list"
     newer=(-o "Dir::Etc::sourcelist=$roots/trixie.list" -o "Dir::Etc::sourceparts=-"
         -o "Dir::State::lists=$roots/lists"
         -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=")
     apt update
-fi
-unpack opensmtpd opensmtpd
-unpack dovecot24 dovecot-submissiond
+}
+
+for name in ${*:-postfix exim dovecot opensmtpd dovecot24}; do
+    "$name"
+done

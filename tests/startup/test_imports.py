@@ -10,21 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 
-from tests.hub import Hub, running
+from tests.agent import agents
+from tests.startup.roads import MESSAGE, PYTHON, ROOT
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-PYTHON = "/usr/bin/python3"
-MESSAGE = (
-    b"From: bob@example.org\nTo: ann@example.org\nSubject: hello\n"
-    b"Date: Sat, 21 Nov 2026 21:14:09 +0000\nMessage-ID: <1@example.org>\n\nhello\n"
-)
 
 # The lists are those of this version; on others the library is built otherwise, and
 # only our own modules and the notoriously slow ones are looked at.
@@ -76,32 +69,6 @@ def loaded(*words: str, env: dict[str, str], text: bytes = b"") -> set[str]:
 def bare() -> set[str]:
     """What the interpreter loads for itself."""
     return loaded("-c", "", env={})
-
-
-@pytest.fixture
-def hub(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hub]:
-    """A mailhub, and a configuration for it: plain, or TLS and AUTH."""
-    hub = Hub()
-    lines = ["hostname=box.test", "rewriteDomain=example.org"]
-    if request.param == "tls":
-        import ssl
-
-        authority = trustme.CA()
-        hub.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(hub.context)
-        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        hub.tls, hub.users = "implicit", {"me": "word"}
-        lines += [
-            "UseTLS=yes",
-            f"TLS_CA_File={tmp_path / 'ca.pem'}",
-            "AuthUser=me",
-            "AuthPass=word",
-        ]
-    with running(hub):
-        conf = tmp_path / "ssmtp.conf"
-        conf.write_text("\n".join([f"mailhub=127.0.0.1:{hub.port}", *lines, ""]))
-        conf.chmod(0o600)
-        yield hub
 
 
 def compare(road: str, modules: set[str]) -> None:
@@ -161,6 +128,22 @@ def test_tls_road(bare, hub, tmp_path):
 
     assert ["me"] == [mail.user for mail in hub.mails]
     compare("tls", modules - bare)
+
+
+def test_handoff_road(bare, tmp_path):
+    """A message to the agent: no configuration, no header repair, no spool."""
+    with agents.box() as box:
+        box.start()
+        modules = loaded(
+            str(ROOT / "bin" / "sendmail"),
+            *("-C", str(box.conf), "-t"),
+            env={"XDG_STATE_HOME": str(tmp_path), "HOME": str(tmp_path)},
+            text=MESSAGE,
+        )
+
+        assert 1 == len(box.entries())
+    assert {"ssmtp.config", "ssmtp.message", "ssl", "_ssl"}.isdisjoint(modules)
+    compare("handoff", modules - bare)
 
 
 def test_mailq_road(bare, tmp_path):

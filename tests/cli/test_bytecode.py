@@ -1,0 +1,117 @@
+"""The short way to our own modules ends where Python's importer would have ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYTHON = "/usr/bin/python3"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what a command needs, with bytecode."""
+    place = tmp_path / "checkout"
+    shutil.copytree(
+        ROOT / "src/ssmtp",
+        place / "src/ssmtp",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    (place / "bin").mkdir()
+    shutil.copy(ROOT / "bin/ssmtp", place / "bin/ssmtp")
+    version(place)
+    return place
+
+
+def version(place: Path, *before: str) -> str:
+    run = subprocess.run(
+        [*(before or (PYTHON, "-IS")), str(place / "bin/ssmtp"), "--version"],
+        capture_output=True,
+        text=True,
+        env={},
+        timeout=20,
+    )
+    assert (0, "") == (run.returncode, run.stderr)
+    return run.stdout
+
+
+def cached(place: Path, module: str) -> Path:
+    (found,) = (place / "src/ssmtp/__pycache__").glob(f"{module}.*.pyc")
+    return found
+
+
+def test_bytecode_is_made_by_the_first_run(checkout):
+    """Whoever owns the checkout leaves bytecode beside the source."""
+    for module in ("bytecode", "sendmail", "options", "errors"):
+        assert cached(checkout, module).exists()
+
+
+def test_a_source_that_changed_counts(checkout):
+    """Bytecode of a source that is no longer there is not run."""
+    source = checkout / "src/ssmtp/sendmail.py"
+    source.write_text(source.read_text().replace('f"ssmtp {', 'f"changed {'))
+
+    assert version(checkout).startswith("changed ")
+
+
+def test_bytecode_of_the_source_is_run(checkout):
+    """The source itself is not read when size and time are those that were cached."""
+    source = checkout / "src/ssmtp/sendmail.py"
+    facts = source.stat()
+    source.write_bytes(b"!" * facts.st_size)
+    os.utime(source, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+    assert version(checkout).startswith("ssmtp ")
+
+
+@pytest.mark.parametrize("size", [0, 10])
+def test_bytecode_that_is_cut_off_is_made_again(checkout, size):
+    """A full disk or a crash has left half a file."""
+    file = cached(checkout, "options")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:size])
+
+    assert version(checkout).startswith("ssmtp ")
+    assert whole == file.read_bytes()
+
+
+def test_bytecode_of_another_python_is_left_alone(checkout):
+    """The magic number has to be that of the interpreter."""
+    file = cached(checkout, "errors")
+    file.write_bytes(b"\0\0\r\n" + file.read_bytes()[4:])
+
+    assert version(checkout).startswith("ssmtp ")
+
+
+STRANGER = """\
+import posix, pwd, sys
+from types import SimpleNamespace
+home = sys.argv.pop(1)
+posix.access = lambda path, mode: False
+pwd.getpwuid = lambda uid: SimpleNamespace(pw_dir=home)
+script = sys.argv.pop(1)
+sys.argv = [script, *sys.argv[1:]]
+exec(compile(open(script).read(), script, "exec"), {"__file__": script})
+"""
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o777, 0o770])
+def test_a_stranger_keeps_bytecode_at_home(checkout, tmp_path, mode):
+    """Where nothing can be kept beside the source, it is kept in a private home."""
+    for found in checkout.rglob("*.pyc"):
+        found.unlink()
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(mode)
+
+    version(checkout, PYTHON, "-ISc", STRANGER, str(home))
+
+    kept = {path.name.partition(".")[0] for path in home.rglob("*.pyc")}
+    private = not mode & 0o022
+    assert private == ({"sendmail", "options"} <= kept)
+    assert private or not kept
