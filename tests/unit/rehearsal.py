@@ -6,16 +6,19 @@ state, knows what it truly accepted, and can be told to misbehave once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ssmtp import address
 from ssmtp.envelope import Envelope
 from ssmtp.receipt import Receipt
+from ssmtp.smtp import phases
 from ssmtp.smtp.dialogue import Dialogue
-from ssmtp.smtp.reply import Garbled, Inbox
+from ssmtp.smtp.reply import LINE_KEPT, REPLY_MOST, Garbled, Inbox
 from ssmtp.smtp.session import Facts
 from ssmtp.smtp.steps import Again, Await, Broken, Flight, Secured
+from tests.listener import Listener
+from tests.throwing import throw
 
 HEADER = b"Subject: rehearsal\r\n\r\n"
 
@@ -68,11 +71,13 @@ def facts(**more: Any) -> Facts:
     )
 
 
-class Stage:
+class Stage(Listener):
     """A mailhub in memory. `tamper` may change what one answer looks like.
 
     It is given the number and the verb of an answer and the octets of the honest one,
     and returns octets, or None to close the connection. `replies` overrides texts.
+    `auth` are the answers to AUTH and to what follows it; `secure_offers` is offered
+    inside of TLS, and `verified` says what the driver found out about the certificate.
     """
 
     def __init__(
@@ -80,23 +85,32 @@ class Stage:
         offers: tuple[str, ...] = (),
         replies: dict[str, str] | None = None,
         tamper: Callable[[int, str, bytes], bytes | None] | None = None,
+        *,
+        auth: Iterable[str] = (),
+        secure_offers: tuple[str, ...] | None = None,
+        verified: bool = True,
     ) -> None:
+        super().__init__()
         self.offers = offers
         self.replies = replies or {}
         self.tamper = tamper or (lambda number, verb, octets: octets)
+        self.auth = list(auth)
+        self.secure_offers = secure_offers
+        self.verified = verified
         self.said: list[str] = []
+        # What happens instead of writing the content; returns whether it was written.
+        self.hurdle: Callable[[Flight], bool] | None = None
+        self.shown: list[str] = []
+        self.flights: list[bytes] = []
+        self.phases: list[str] = []
         self.count = 0
         self.accepted = False
         self.content = b""
-        self.closed = False
-        self.secure = False
+        self.secure = self.exchanging = self.asked_for_proof = False
         self.out = b""
-        self.buffer = b""
         self.rcpts: list[str] = []
         self.asked = 0
         self.mail = False
-        self.reading = False
-        self.need = -1
         self.answer("GREETING", "220 hub.test")
 
     def answer(self, verb: str, default: str) -> str:
@@ -111,27 +125,15 @@ class Stage:
             self.out += changed
         return text
 
-    def hear(self, data: bytes) -> None:
-        """Take octets from the client, and answer what is complete."""
-        self.buffer += data
-        while not self.closed:
-            if self.reading:
-                if not self._read_dotted():
-                    return
-            elif self.need >= 0:
-                if not self._read_chunk():
-                    return
-            else:
-                line, found, rest = self.buffer.partition(b"\r\n")
-                if not found:
-                    return
-                self.buffer = rest
-                self._command(line.decode())
+    def heard_line(self, line: bytes) -> None:
+        self._command(line.decode())
 
     def _command(self, line: str) -> None:
         self.said.append(line)
         verb = line.partition(" ")[0]
-        if verb == "EHLO":
+        if self.auth and (self.exchanging or verb == "AUTH"):
+            self.exchanging = self.answer("AUTH", self.auth.pop(0))[:3] == "334"
+        elif verb == "EHLO":
             rows = ["hub.test", *self.offers]
             text = "\r\n".join(f"250-{row}" for row in rows[:-1])
             last = f"250 {rows[-1]}"
@@ -153,41 +155,35 @@ class Stage:
                 self.answer("-", "554 5.5.1 no valid recipients")
         elif verb == "BDAT":
             self.need = int(line.split()[1])
+        elif verb == "STARTTLS":
+            self.answer(verb, "220 2.0.0 go")
         elif verb == "RSET":
             self.mail, self.rcpts = False, []
             self.answer(verb, "250 2.0.0 ok")
         elif verb == "QUIT":
+            before = self.out
             self.answer(verb, "221 2.0.0 bye")
-            self.closed = True
+            # Who says nothing is silent; else it hangs up.
+            self.closed = self.closed or before != self.out
         else:
             self.answer(verb, "250 2.0.0 ok" if verb == "HELO" else "500 5.5.1 what?")
 
-    def _read_dotted(self) -> bool:
-        # Content is never empty here, so the final dot follows a line end.
-        text, found, rest = self.buffer.partition(b"\r\n.\r\n")
-        if not found:
-            return False
-        self.reading, self.buffer = False, rest
-        self._end((text + b"\r\n").replace(b"\r\n.", b"\r\n"))
-        return True
+    def shake_hands(self, wanted: bool) -> Secured:
+        """Set up TLS; note whether the client wants to know with whom."""
+        self.secure, self.asked_for_proof = True, wanted
+        if self.secure_offers is not None:
+            self.offers = self.secure_offers
+        return Secured("TLSv1.3", "SUITE", self.verified, b"binding")
 
-    def _read_chunk(self) -> bool:
-        if len(self.buffer) < self.need:
-            return False
-        text, self.buffer = self.buffer[: self.need], self.buffer[self.need :]
-        self.need = -1
-        self._end(text)
-        return True
-
-    def _end(self, text: bytes) -> None:
+    def heard_content(self, content: bytes) -> None:
         if not self.rcpts:
             self.answer("-", "503 5.5.1 no valid recipients")
             return
-        self.content = text
+        self.content = content
         self.accepted = self.answer("CONTENT", "250 2.0.0 queued as 1")[0] == "2"
 
 
-def perform(dialogue: Dialogue, stage: Stage, packets: int = 0) -> Receipt:
+def perform(dialogue: Dialogue, stage: Stage) -> Receipt:
     """Drive a dialogue against a stage, as a driver of `ssmtp.wire` does."""
     inbox = Inbox()
     talk = dialogue.converse()
@@ -200,7 +196,7 @@ def perform(dialogue: Dialogue, stage: Stage, packets: int = 0) -> Receipt:
 
     while True:
         try:
-            step = talk.throw(trouble) if trouble is not None else talk.send(answer)
+            step = throw(talk, trouble) if trouble else talk.send(answer)
         except StopIteration as end:
             receipt: Receipt = end.value
             return receipt
@@ -215,18 +211,30 @@ def perform(dialogue: Dialogue, stage: Stage, packets: int = 0) -> Receipt:
                     )
                 if stage.closed:
                     raise Broken("closed the connection")
+                stage.shown += step.shown
+                if step.content is not None and stage.hurdle is not None:
+                    stage.hear(step.head)
+                    answer = stage.hurdle(step)
+                    continue
                 data = step.head + b"".join(step.content or ()) + step.tail
                 step.committed = step.content is not None
+                stage.flights.append(data)
                 stage.hear(data)
                 answer = True
             elif isinstance(step, Await):
+                stage.phases.append(step.phase.name)
+                whole = step.phase is phases.AUTH
+                inbox.keep = REPLY_MOST if whole else LINE_KEPT
                 reply = inbox.take()
                 if reply is None:
-                    raise Broken("closed the connection")
+                    late = not stage.closed
+                    words = (
+                        "took longer than 300 s" if late else "closed the connection"
+                    )
+                    raise Broken(words, late=late)
                 answer = reply.without(step.hide)
             else:
-                stage.secure = True
-                answer = Secured("TLSv1.3", "SUITE", step.wanted, b"binding")
+                answer = stage.shake_hands(step.wanted)
         except Garbled as garbled:
             trouble = Broken("said nonsense", garbled=garbled.first or b"?")
         except Broken as broken:

@@ -83,49 +83,177 @@ def test_what_lists_mean(text, meaning):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "why"),
     [
-        "a b@x",
-        "John Doe",
-        '"oops a@x, b@x',
-        "x@y.example>\n RCPT TO:<evil@x>\n (c)",
-        "a@x> SIZE=1",
-        "a@x> NOTIFY=SUCCESS",
-        "<a@x> NOTIFY=SUCCESS",
-        "<a@x> b@y",
-        "a@",
-        "@x",
-        "@",
-        "a@b@c",
-        "a@x oops)",
-        "a@x)",
-        "a@x:b@y",
-        "<a@x>:",
-        "a@x y",
-        "a@[192.0.2.1] y",
-        "a@[192.0.2.1",
-        'a@"x"',
-        '"a"b@x',
-        "<@relay.example>",
-        "<@relay.example",
-        "<a b@x>",
-        "<a@x<b@y>",
-        "a\\b@x",
-        "a@x]",
-        "<a:b@x>",
-        '""',
-        '""@x',
-        '<"">',
+        ("a b@x", "words that are no address"),
+        ("John Doe", "words that are no address"),
+        ('"oops a@x, b@x', "a quote is never closed"),
+        ("x@y.example>\n RCPT TO:<evil@x>\n (c)", "an angle out of place"),
+        ("a@x> SIZE=1", "an angle out of place"),
+        ("a@x> NOTIFY=SUCCESS", "an angle out of place"),
+        ("<a@x> NOTIFY=SUCCESS", "text after an address"),
+        ("<a@x> b@y", "text after an address"),
+        ("a@", "nothing after the @"),
+        ("@x", "nothing before the @"),
+        ("@", "nothing before the @"),
+        ("a@b@c", "more than one @ in an address"),
+        ("a@x oops)", "a special character in a domain"),
+        ("a@x)", "a special character in a domain"),
+        ("a@x:b@y", "a colon after an address"),
+        ("<a@x>:", "a colon after an address"),
+        ("a@x y", "words after a domain"),
+        ("a@[192.0.2.1] y", "text after a domain"),
+        ("a@[192.0.2.1", "a special character in a domain"),
+        ('a@"x"', "a special character in a domain"),
+        ('"a"b@x', "words that are no address"),
+        ("<@relay.example>", "a route without an address"),
+        ("<@relay.example", "a route without an address"),
+        ("<a b@x>", "words that are no address"),
+        ("<a@x<b@y>", "a special character in an address"),
+        ("a\\b@x", "a special character in an address"),
+        ("a@x]", "a special character in a domain"),
+        ("<a:b@x>", "a special character in an address"),
+        ('""', "an empty name"),
+        ('""@x', "an empty name"),
+        ('<"">', "an empty name"),
     ],
 )
-def test_no_clear_meaning(text):
+def test_no_clear_meaning(text, why):
     """What has no one meaning is refused with the place named: nothing is guessed."""
     with pytest.raises(InputRefused) as caught:
         parse_list(text, "Cc")
 
     assert 65 == caught.value.exit_code
-    assert caught.value.what.startswith("Cc: ")
-    assert caught.value.sentence().isprintable()
+    assert f"Cc: {why}: {text.replace(chr(10), '?')}" == caught.value.what
+    assert "correct the address" == caught.value.next_step
+
+
+OTHERS = "n@y, " * 9
+
+
+@pytest.mark.parametrize(
+    ("before", "rest"),
+    [
+        ("b", "\\" + "c" * 90),
+        ("", '"b' + "c" * 90),
+        ("<a@x> ", "b" * 90),
+        ("<a@x>", ":" + "b" * 90),
+        ("a@x", ">" + "b" * 90),
+        ("<a", "\\" + "b" * 90 + ">"),
+        ("a@[b] ", "c" * 90),
+        ("<@relay.example", ">" + "b" * 90),
+        ("", "b c" + "d" * 90),
+        ("", "@" + "b" * 90),
+        ("a@b", "\\" + "c" * 90),
+    ],
+)
+def test_the_place_is_shown(before, rest):
+    """Of a long list the piece is shown that cannot be read, and not too much of it."""
+    text = OTHERS + before + rest
+    with pytest.raises(InputRefused) as caught:
+        parse_list(text, "Cc")
+
+    at = len(OTHERS + before)
+    shown = text[at - 20 : at + 40]
+    if rest.startswith('"'):
+        shown = rest[:57] + "..."  # from the quote on that is never closed
+    assert shown == caught.value.what.split(": ", 2)[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("b" * 60 + "\x1b", "b" * 57 + "..."),
+        ("b" * 59 + "\x1b", "b" * 59 + "?"),
+        ("b\x1bc", "b?c"),
+    ],
+)
+def test_what_is_shown(text, shown):
+    """Sixty characters are shown, each of them one that does no harm."""
+    with pytest.raises(InputRefused) as caught:
+        parse_one(text, "-f")
+
+    assert shown == caught.value.what.split(": ", 2)[2]
+
+
+SPANS = [
+    ("a@x", [(0, 3, "")]),
+    (" a@x , bb@y", [(1, 4, ""), (7, 11, "")]),
+    ("N <a@x>, b@y, <root>", [(3, 6, ""), (9, 12, ""), (15, 19, "")]),
+    ("X  Y <a@x>,\tZ<bb@yy>", [(6, 9, ""), (14, 19, "")]),
+    ("a@x\n,\r\nb@y", [(0, 3, ""), (7, 10, "")]),
+    ('"q" <a@x>, b@y', [(5, 8, ""), (11, 14, "")]),
+    ("Team: a@x;, <b@y", [(6, 9, ""), (13, 16, ">")]),
+    ("a . b@x(c), bb@[y]", [(0, 7, ""), (12, 18, "")]),
+    ('root, "a b"', [(0, 4, ""), (6, 11, "")]),
+    ("root(c)", [(0, 4, "")]),
+]
+
+
+@pytest.mark.parametrize(("text", "spans"), SPANS)
+def test_where_they_stand(text, spans):
+    """The span of each mailbox is told, and what closes an angle that is open."""
+    assert spans == [(b.start, b.end, b.closing) for b in parse_list(text, "To")]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Cron Daemon", [("Cron Daemon", "", 0, 11)]),
+        ("a@x, =?utf-8?q?J=C3=B6rg?=", [("", "a", 0, 3), ("Jörg", "", 5, 26)]),
+        ("  (no body), x", [("no body", "", 2, 2), ("", "x", 13, 14)]),
+        ('"root"', [("", "root", 0, 6)]),
+        ("a . b", [("", "a.b", 0, 5)]),
+    ],
+)
+def test_where_names_stand(text, found):
+    """A name without an address has its place too; what can be a user is one."""
+    boxes = parse_list(text, "From", phrases=True)
+
+    assert found == [(b.name, b.local, b.start, b.end) for b in boxes]
+
+
+def test_a_name_is_no_address():
+    """Names in the place of an address are for those who ask for them."""
+    with pytest.raises(InputRefused, match="words that are no address"):
+        parse_list("a b@x", "From", phrases=True)
+    assert [] == parse_list("(nobody)", "To")
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ('"a\r\n b"@x', ("", "a b", "x")),
+        (r'"\ab"@x', ("", "ab", "x")),
+        ("(c) a@x (open", ("open", "a", "x")),
+        ("a@x (b\\", ("b\\", "a", "x")),
+        (r"a@x (b \) c)", ("b ) c", "a", "x")),
+        ("a@x (b) (c)", ("c", "a", "x")),
+        ("(c) Team: a@x;", ("", "a", "x")),
+        ("Team: a@x (c);", ("c", "a", "x")),
+        ('A."B" C<a@x>', ("A.B C", "a", "x")),
+        ('"a"@.', ("", "a", ".")),
+        ('"a"@x.', ("", "a", "x")),
+        ('"a"@.x', ("", "a", ".x")),
+        ("=?x", ("", "=?x", None)),
+        ("x?=", ("", "x?=", None)),
+        ("=?x(c)", ("c", "=?x", None)),
+        ("aX.b@[X]", ("", "aX.b", "[X]")),
+        ("<a@x>(c)", ("c", "a", "x")),
+        ("Name (c) <a@x>", ("Name", "a", "x")),
+    ],
+)
+def test_odd_but_clear(text, meaning):
+    """Rare forms have their meaning too."""
+    assert [meaning] == full(text)
+
+
+def test_a_forgotten_comma():
+    """What stands between two angles is the name of the second."""
+    assert [("A", "a", "x"), ("b@z", "b", "y")] == full("A <a@x> (c) b@z <b@y>")
+    assert [("A", "a", "x"), ("", "b", "y"), ("", "c", "z")] == full(
+        "A <a@x> <b@y> , c@z"
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,10 +393,26 @@ def test_control_characters_in_arguments(code):
         f"a@x>{chr(code)}RCPT TO:<evil@y",
         f'"{chr(code)}"@x',
     ):
-        with pytest.raises(InputRefused):
+        why = ": a control character in an address: "
+        with pytest.raises(InputRefused, match=f"^recipient argument{why}"):
             parse_argument(text)
-        with pytest.raises(InputRefused):
+        with pytest.raises(InputRefused, match=f"^-f{why}"):
             parse_one(text, "-f")
+
+
+@pytest.mark.parametrize("code", [32, 126, 0xA0, 0x2027, 0x202A, 0xD7FF, 0xE000])
+def test_what_is_no_control_character(code):
+    """What stands beside the control characters is none."""
+    text = f'"a{chr(code)}b"@x'
+    (box,) = parse_argument(text)
+
+    assert f"a{chr(code)}b" == box.local
+
+
+def test_arguments_that_cannot_be_read():
+    """What is wrong with a recipient argument is told as such."""
+    with pytest.raises(InputRefused, match="^recipient argument: nothing after the @"):
+        parse_argument("a@")
 
 
 def test_one():
@@ -278,8 +422,9 @@ def test_one():
     box = parse_one("Some One <a@x>", "-f")
     assert box is not None
     assert ("a", "x") == (box.local, box.domain)
-    with pytest.raises(InputRefused, match="more than one"):
+    with pytest.raises(InputRefused) as caught:
         parse_one("a@x, b@x", "-f")
+    assert "-f: more than one address: a@x, b@x" == caught.value.what
 
 
 @given(st.text(max_size=20))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ssmtp import bs, errors
 from ssmtp.options import scan
 from ssmtp.receipt import Receipt
+from ssmtp.smtp import paths
 from ssmtp.smtp.reply import Reply
 from ssmtp.smtp.rules import Rules
 
@@ -190,13 +191,13 @@ def test_delivery_report_wishes():
 )
 def test_united_wishes(recipients, wish):
     """Different wishes of recipients become one that none of them would miss."""
-    assert wish == bs._notify([{"NOTIFY": r} if r else {} for r in recipients])
+    assert wish == bs.notify_of([{"NOTIFY": r} if r else {} for r in recipients])
 
 
 def test_command_line_of_one_message():
     """The failed store gets the arguments that would send this message."""
     given = scan("sendmail", ["-bs", "-C", "/x.conf", "-F", "Shop", "-4"])
-    options = bs._options(
+    options = bs.options_for(
         given,
         "",
         ["-c@d.example", "root"],
@@ -216,7 +217,9 @@ def test_no_secret_among_the_arguments():
     """A password of the command line does not go into the failed store."""
     given = scan("sendmail", ["-bs", "-au", "me", "-ap", "hush"])
 
-    assert "hush" not in " ".join(bs.arguments(bs._options(given, "a@b", ["c@d"], {})))
+    assert "hush" not in " ".join(
+        bs.arguments(bs.options_for(given, "a@b", ["c@d"], {}))
+    )
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
@@ -224,7 +227,7 @@ def test_xtext(text):
     """Xtext decodes to what was encoded (RFC 3461 §4)."""
     encoded = "".join(c if c not in "+= " else f"+{ord(c):02X}" for c in text)
 
-    assert text == bs.from_xtext(encoded)
+    assert text == paths.from_xtext(encoded)
 
 
 def test_replies_that_nobody_reads():

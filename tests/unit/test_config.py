@@ -100,6 +100,14 @@ EXAMPLES = {
     "seconds": "12",
     "IP address": "192.0.2.1",
     "proxy": "socks5://proxy.example",
+    "auto, direct or agent": "agent",
+    "number": "7",
+    "duration": "12h",
+    "size": "3M",
+    "rate": "20/min",
+    "share or size": "10%",
+    "login:patterns": "www-data:*@shop.example",
+    "address:port": "127.0.0.1:587",
 }
 
 
@@ -288,6 +296,44 @@ def test_no(word):
         ("AddHeader=X-N\xe4me: value", "AddHeader"),
         ("AddHeader=X-A: a\x0bb", "AddHeader"),
         (b"\xff\xfeM\0a\0", "UTF-16"),
+        ("Delivery=queue", "Delivery is auto, direct or agent"),
+        ("Connections=0", "Connections needs a number from 1 on"),
+        ("Connections=-1", "Connections"),
+        ("Connections=four", "Connections"),
+        ("Connections=99999999999", "Connections"),
+        ("QueueLifetime=0", "QueueLifetime"),
+        ("QueueLifetime=5 weeks", "such as 90s, 15m, 4h or 5d"),
+        ("QueueLifetime=d", "QueueLifetime"),
+        ("QueueLifetime=367d", "at most 366 days"),
+        ("QueueLifetime=-5d", "QueueLifetime"),
+        ("MaxQueuedSize=0", "MaxQueuedSize"),
+        ("MaxQueuedSize=much", "such as 50M or 2G"),
+        ("MaxQueuedSize=M", "MaxQueuedSize"),
+        ("MaxQueuedSize=5%", "MaxQueuedSize"),
+        ("MaxQueuedSize=9999999999T", "MaxQueuedSize"),
+        ("MinFreeSpace=100%", "from 0% to 99%"),
+        ("MinFreeSpace=-1%", "MinFreeSpace"),
+        ("MinFreeSpace=%", "MinFreeSpace"),
+        ("RateLimit=20", "such as 2/s, 20/min or 500/hour"),
+        ("RateLimit=0/min", "RateLimit"),
+        ("RateLimit=20/fortnight", "RateLimit"),
+        ("RateLimit=/min", "RateLimit"),
+        ("AllowSender=www-data", "AllowSender needs LOGIN:PATTERN"),
+        ("AllowSender=:a@b.example", "AllowSender"),
+        ("AllowSender=me:", "AllowSender"),
+        ("AllowSender=me:own,,", "AllowSender"),
+        ("AllowSender=me:a b@c.example", "AllowSender has a blank"),
+        ("ListenLoopback=0.0.0.0:25", "a loopback address in numbers"),
+        ("ListenLoopback=192.0.2.1:25", "a loopback address in numbers"),
+        ("ListenLoopback=localhost:25", "a loopback address in numbers"),
+        ("ListenLoopback=[::]:25", "a loopback address in numbers"),
+        ("ListenLoopback=[2001:db8::1]:25", "a loopback address in numbers"),
+        ("ListenLoopback=::1:25", "a loopback address in numbers"),
+        ("ListenLoopback=[::ffff:127.0.0.1]:25", "ListenLoopback"),
+        ("ListenLoopback=25", "ListenLoopback"),
+        ("ListenLoopback=127.0.0.1:", "ListenLoopback needs a port"),
+        ("ListenLoopback=127.0.0.1:0", "ListenLoopback needs a port"),
+        ("ListenLoopback=127.0.0.1:65536", "ListenLoopback needs a port"),
     ],
 )
 def test_refused(text, said):
@@ -593,6 +639,112 @@ def test_seconds(value, expected):
     """Durations are seconds, and may say so."""
 
     assert expected == read(f"DataTimeout={value}").data_timeout
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("90", 90.0),
+        ("90s", 90.0),
+        ("15m", 900.0),
+        ("4 h", 14400.0),
+        ("5D", 432000.0),
+        ("366d", 31622400.0),
+    ],
+)
+def test_durations(value, expected):
+    """A long time is given in days, hours, minutes or seconds."""
+
+    assert expected == read(f"QueueLifetime={value}").queue_lifetime
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1", 1),
+        ("512b", 512),
+        ("64K", 65536),
+        ("100M", 104857600),
+        ("100 mb", 104857600),
+        ("2GiB", 2147483648),
+    ],
+)
+def test_sizes(value, expected):
+    """Octets may be counted in powers of 1,024."""
+
+    assert expected == read(f"MaxQueuedSize={value}").max_queued_size
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("7%", (0.07, 0)), ("0%", (0.0, 0)), ("50M", (0.0, 52428800))],
+)
+def test_free_space(value, expected):
+    """What stays free is a share of the file system or a number of octets."""
+
+    assert expected == read(f"MinFreeSpace={value}").min_free_space
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2/s", (2, 1.0)),
+        ("20/min", (20, 60.0)),
+        ("20 / Minute", (20, 60.0)),
+        ("500/hour", (500, 3600.0)),
+        ("2000/d", (2000, 86400.0)),
+    ],
+)
+def test_rates(value, expected):
+    """A rate is how many messages in how many seconds."""
+
+    assert expected == read(f"RateLimit={value}").rate_limit
+
+
+def test_senders():
+    """Each AllowSender line adds a user, or everybody, and patterns of addresses."""
+    text = "AllowSender=*:own\nallowsender = www-data : *@shop.example, a@b.example # c"
+
+    assert [
+        ("*", ["own"]),
+        ("www-data", ["*@shop.example", "a@b.example"]),
+    ] == read(text).allow_senders
+
+
+def test_loopback():
+    """The agent listens on any loopback address in numbers, on port 25 by default."""
+    text = "".join(
+        f"ListenLoopback={place}\n"
+        for place in ("127.0.0.1", "127.0.0.2:587", "[::1]", "[::1]:465")
+    )
+
+    assert [
+        ("127.0.0.1", 25),
+        ("127.0.0.2", 587),
+        ("::1", 25),
+        ("::1", 465),
+    ] == read(text).listen_loopback
+
+
+def test_agent_defaults():
+    """The agent's limits without a line about them."""
+    config = read("")
+
+    assert ("auto", 4, 30.0, 100, None) == (
+        config.delivery,
+        config.connections,
+        config.idle_timeout,
+        config.messages_per_connection,
+        config.rate_limit,
+    )
+    assert (5 * 86400, 4 * 3600) == (config.queue_lifetime, config.warning_after)
+    assert (1000, 100 << 20, 1000, 20) == (
+        config.max_queued_messages,
+        config.max_queued_size,
+        config.max_messages_per_minute,
+        config.max_connections,
+    )
+    assert (0.05, 0) == config.min_free_space
 
 
 @pytest.mark.parametrize(

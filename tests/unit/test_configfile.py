@@ -349,6 +349,7 @@ def test_unreadable(public_folder):
         "AuthPassFile=/etc/shadow",
         "AuthPassCredential=password",
         "LogFile=/root/.profile",
+        "Spool=/root",
     ],
 )
 def test_another_users_file_names_nothing_to_use_in_our_name(tmp_path, line):

@@ -54,6 +54,17 @@ def test_characters_stay_whole():
         assert "\ufffd" not in decode(word)
 
 
+@pytest.mark.parametrize("longest", [14, 16, 20, 21, 24, 40, 75])
+@pytest.mark.parametrize("text", ["aü€😀" * 9, "ü" * 99, "€" * 40, "ab cü" * 9])
+def test_characters_stay_whole_in_any_room(text, longest):
+    """Words are as long as they may be; a character too long for that stands alone."""
+    words = encode(text, longest)
+
+    assert text == decode(" ".join(words))
+    assert not any("\ufffd" in decode(word) for word in words)
+    assert all(len(word) <= longest or len(decode(word)) == 1 for word in words)
+
+
 @pytest.mark.parametrize(
     ("text", "decoded"),
     [

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from ssmtp.errors import Bug, InputRefused
 from ssmtp.smtp import lines
 
+pytestmark = pytest.mark.usefixtures("failures_read_well")
+
 
 def test_command() -> None:
     """A command ends with CRLF."""
@@ -23,8 +25,38 @@ def test_command() -> None:
 def test_control_characters(char: str) -> None:
     """No control character becomes part of a command, with UTF-8 or without."""
     for utf8 in (False, True):
-        with pytest.raises(InputRefused):
+        with pytest.raises(InputRefused) as caught:
             lines.command(f"MAIL FROM:<a{char}b@x>", utf8=utf8)
+        if utf8 or char.isascii():
+            assert caught.value.what.endswith(
+                "' cannot be said to a mailhub: it holds a control character"
+            )
+
+
+@pytest.mark.parametrize("char", ["\x7e", "\xa0", "\u2027", "\u202a", "\u200d"])
+def test_no_control_characters(char: str) -> None:
+    """What is not shown need not control anything."""
+    assert f"a{char}\r\n".encode() == lines.command(f"a{char}", utf8=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ü", "'ü'"),
+        ("ü" * 60, f"'{'ü' * 60}'"),
+        ("ü" * 61, f"'{'ü' * 60}…'"),
+        ("ü\x1b", "'ü\\\\x1b'"),
+    ],
+)
+def test_what_is_refused_is_shown(text: str, shown: str) -> None:
+    """An error shows what it is about, in part and made harmless."""
+    with pytest.raises(InputRefused) as caught:
+        lines.command(text)
+
+    assert caught.value.what == (
+        f"{shown} cannot be said to a mailhub:"
+        " it holds characters that SMTP cannot carry"
+    )
 
 
 def test_non_ascii_needs_utf8() -> None:
@@ -41,6 +73,7 @@ def test_long_command() -> None:
     with pytest.raises(InputRefused) as caught:
         lines.command("X" * 2047)
 
+    assert caught.value.what.endswith("it holds more than 2048 octets")
     assert len(caught.value.sentence()) < 200
 
 
@@ -49,8 +82,10 @@ def test_response() -> None:
     assert b"AGEAYg==\r\n" == lines.response(b"\0a\0b")
     assert b"\r\n" == lines.response(b"")
     assert 1 == lines.response(b"x" * 200).count(b"\n")
-    with pytest.raises(InputRefused):
-        lines.response(b"x" * 9300)
+    # 12,288 octets with CRLF hold 3,071 groups and no more.
+    assert 12286 == len(lines.response(b"x" * 3 * 3071))
+    with pytest.raises(InputRefused, match="answer to an AUTH challenge is too long"):
+        lines.response(b"x" * 3 * 3072)
 
 
 def joined(blocks: Iterable[bytes]) -> bytes:
@@ -93,29 +128,34 @@ def test_dots_round_trip(parts: list[bytes], cuts: list[int]) -> None:
     assert text == b"".join(undone)
 
 
+BARE_CR = "a bare CR was about to be sent"
+BARE = "a bare CR or LF was about to be sent"
+UNENDED = "the content does not end with a line end"
 DIRTY = [
-    [b"a\n"],
-    [b"a\r"],
-    [b"a\rb\r\n"],
-    [b"a\r\n\n"],
-    [b"a\r", b"b\r\n"],
-    [b"a\r", b"\r\n"],
-    [b"a\r\r\n"],
-    [b"a", b"\n"],
-    [b"a\0\r\n"],
-    [b"a\r\n", b"b"],
-    [b"a\n.\r\n"],
-    [b"a\r.\r\n"],
-    [b"a\r\n.\r"],
+    ([b"a\n"], BARE),
+    ([b"a\r"], UNENDED),
+    ([b"a\rb\r\n"], BARE),
+    ([b"a\r\n\n"], BARE),
+    ([b"a\r", b"b\r\n"], BARE_CR),
+    ([b"a\r", b"\r\n"], BARE_CR),
+    ([b"a\r\r\n"], BARE),
+    ([b"a", b"\n"], BARE),
+    ([b"a\0\r\n"], "a NUL was about to be sent"),
+    ([b"a\r\n", b"b"], UNENDED),
+    ([b"a\n.\r\n"], BARE),
+    ([b"a\r.\r\n"], BARE),
+    ([b"a\r\n.\r"], UNENDED),
+    ([b"a\r", b"\n\n"], BARE),
+    ([b"a\r", b"\nb\r"], UNENDED),
 ]
 
 
-@pytest.mark.parametrize("blocks", DIRTY)
-def test_dirty_content(blocks: list[bytes]) -> None:
+@pytest.mark.parametrize(("blocks", "why"), DIRTY)
+def test_dirty_content(blocks: list[bytes], why: str) -> None:
     """A bare CR or LF, a NUL or a missing line end stops the writers (smuggling)."""
-    with pytest.raises(Bug):
+    with pytest.raises(Bug, match=f"^{why}$"):
         joined(lines.dotted(blocks))
-    with pytest.raises(Bug):
+    with pytest.raises(Bug, match=f"^{why}$"):
         joined(lines.chunk(blocks, sum(map(len, blocks))))
 
 
@@ -139,6 +179,7 @@ def test_chunk() -> None:
     """A chunk is exactly as long as it was announced."""
     assert b"ab\r\ncd\r\n" == joined(lines.chunk([b"ab\r\n", b"cd\r\n"], 8))
     assert b"" == joined(lines.chunk([], 0))
+    assert [b"ab\r\n", b"cd\r\n"] == [*lines.chunk([b"ab\r\n", b"", b"cd\r\n"], 8)]
     assert b"BDAT 8 LAST\r\n" == lines.bdat(8)
 
 
@@ -146,7 +187,8 @@ def test_chunk() -> None:
 def test_chunk_of_another_length(size: int) -> None:
     """When content is not as long as announced, its end is never given out."""
     given_out = b""
-    with pytest.raises(Bug):
+    why = "shorter" if size > 8 else "longer"
+    with pytest.raises(Bug, match=f"^the content is {why} than announced$"):
         for block in lines.chunk([b"ab\r\n", b"cd\r\n"], size):
             given_out += block
 
@@ -155,7 +197,7 @@ def test_chunk_of_another_length(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "encoded"),
-    [("abc", "abc"), ("a+b=c d", "a+2Bb+3Dc+20d"), ("~!", "~!"), ("", "")],
+    [("aXbc", "aXbc"), ("a+b=c d", "a+2Bb+3Dc+20d"), ("~!", "~!"), ("", "")],
 )
 def test_xtext(text: str, encoded: str) -> None:
     """A DSN parameter is written as xtext (RFC 3461 §4)."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmtp.errors import UsageError
-from ssmtp.options import EXAMPLES, TABLE, Options, help_text, scan
+from ssmtp.options import EXAMPLES, TABLE, Options, copied, help_text, scan
 
 # What a plain run has; everything else is told by the test.
 DEFAULTS = {name: getattr(Options("sendmail"), name) for name in Options.__slots__}
@@ -376,3 +376,22 @@ def test_nothing_but_usage_errors(argv):
 
     assert said.isprintable()
     assert all(word in argv for word in recipients)
+
+
+def test_wait() -> None:
+    """--wait stands anywhere, and counts for nothing else."""
+    options = scan("sendmail", ["-i", "--wait", "a@x"])
+
+    assert options.wait
+    assert ["a@x"] == options.recipients
+    assert not scan("sendmail", ["-i", "a@x"]).wait
+
+
+def test_a_copy_of_options() -> None:
+    """A copy is the same, and may be changed without changing what was given."""
+    given = scan("sendmail", ["-i", "-f", "s@x", "a@x"])
+    options = copied(given)
+    assert all(getattr(given, n) == getattr(options, n) for n in given.__slots__)
+
+    options.wait = True
+    assert not given.wait

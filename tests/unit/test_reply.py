@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ssmtp.smtp import reply
-from ssmtp.smtp.reply import Garbled, Inbox, Reply, forms
+from ssmtp.smtp.reply import Garbled, Inbox, Reply, forms, hidden
 
 
 def replies(*pieces: bytes) -> list[Reply]:
@@ -55,40 +57,72 @@ def test_text_joins_lines_and_says_a_status_once() -> None:
     assert "5.7.8 Username not accepted. See there" == one.text
 
 
+NONE = "something that is no reply"
+TWO = "a reply with two codes"
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "why", "first"),
     [
-        b"199 hub\r\n",
-        b"600 hub\r\n",
-        b"22O hub\r\n",
-        b"25 ok\r\n",
-        b"2500 ok\r\n",
-        b"2_5 ok\r\n",
-        b"\r\n",
-        b"\n",
-        b" 250 ok\r\n",
-        b"ok\r\n",
-        b"250\tok\r\n",
-        b"250_ok\r\n",
-        "٢٥٠ ok\r\n".encode(),
-        b"250-one\r\n251 two\r\n",
-        b"250-one\r\ntwo\r\n250 three\r\n",
-        b"250-one\r\n\r\n",
-        b"\x15\x03\x01\x00\x02\x02\x28",
-        b"SSH-2.0-",
-        b"+250 ok\r\n",
+        (b"199 hub\r\n", NONE, b"199 hub"),
+        (b"600 hub\r\n", NONE, b"600 hub"),
+        (b"22O hub\r\n", NONE, b"22O hub"),
+        (b"25 ok\r\n", NONE, b"25 ok"),
+        (b"2500 ok\r\n", NONE, b"2500 ok"),
+        (b"2_5 ok\r\n", NONE, b"2_5 ok"),
+        (b"\r\n", NONE, b""),
+        (b"\n", NONE, b""),
+        (b" 250 ok\r\n", NONE, b" 250 ok"),
+        (b"ok\r\n", NONE, b"ok"),
+        (b"250\tok\r\n", NONE, b"250\tok"),
+        (b"250_ok\r\n", NONE, b"250_ok"),
+        (b"250x\r\n", NONE, b"250x"),
+        ("٢٥٠ ok\r\n".encode(), NONE, "٢٥٠ ok".encode()),
+        (b"250-one\r\n251 two\r\n", TWO, b"251 two"),
+        (b"250-one\r\n251 " + b"y" * 99 + b"\n", TWO, b"251 " + b"y" * 76),
+        (b"250-one\r\ntwo\r\n250 three\r\n", NONE, b"two"),
+        (b"250-one\r\n\r\n", NONE, b""),
+        (b"\x15\x03\x01\x00\x02\x02\x28", NONE, b"\x15\x03\x01\x00\x02\x02\x28"),
+        (b"SSH-2.0-", NONE, b"SSH-2.0-"),
+        (b"250x", NONE, b"250x"),
+        (b"hello" + b"y" * 99, NONE, b"hello" + b"y" * 75),
+        (b"hello" + b"y" * 99 + b"\n", NONE, b"hello" + b"y" * 75),
+        (b"+250 ok\r\n", NONE, b"+250 ok"),
     ],
 )
-def test_garbled(text: bytes) -> None:
-    """What is no reply to the letter is none at all."""
-    with pytest.raises(Garbled):
+def test_garbled(text: bytes, why: str, first: bytes) -> None:
+    """What is no reply to the letter is none at all; its beginning is told."""
+    with pytest.raises(Garbled) as caught:
         replies(text)
 
+    assert why == caught.value.why == str(caught.value)
+    assert first == caught.value.first
 
-@pytest.mark.parametrize("text", [b"", b"2", b"25", b"250", b"250-", b"250 ok", b"\r"])
+
+@pytest.mark.parametrize(
+    "text", [b"", b"2", b"25", b"250", b"250-", b"250 ok", b"\r", b"250\r"]
+)
 def test_incomplete(text: bytes) -> None:
     """The beginning of a reply is no reply, and is no mistake either."""
     assert [] == replies(text)
+
+
+@pytest.mark.parametrize("code", [200, 599])
+def test_codes_at_the_limits(code: int) -> None:
+    """Codes go from 200 to 599; a second reply may have another one."""
+    first, second = replies(b"%d-x\r\n%d x\r\n421 bye\r\n" % (code, code))
+
+    assert (code, 421) == (first.code, second.code)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"), [(b"250 ok \t\r\n", "ok  "), (b"250 MAX\r\r\n", "MAX")]
+)
+def test_line_end(line: bytes, text: str) -> None:
+    """Nothing but CR and LF is cut off at the end of a line."""
+    (one,) = replies(line)
+
+    assert [text] == one.lines
 
 
 def test_cut_off_is_nothing() -> None:
@@ -106,8 +140,9 @@ def test_a_hundred_lines() -> None:
     (one,) = replies(full)
 
     assert 100 == len(one.lines)
-    with pytest.raises(Garbled, match="without end"):
-        replies(b"250-x\r\n" + full)
+    with pytest.raises(Garbled, match="^a reply without end$") as caught:
+        replies(b"250-x\r\n" * 100 + b"250 " + b"y" * 99 + b"\r\n")
+    assert b"250 " + b"y" * 76 == caught.value.first
 
 
 def test_long_line_is_kept_in_part() -> None:
@@ -118,15 +153,48 @@ def test_long_line_is_kept_in_part() -> None:
     assert len(str(one)) < 1000
 
 
-def test_sixty_four_kibibytes() -> None:
-    """A reply has 64 KiB at most, ended or not."""
-    for text in (
-        b"250 " + b"x" * 70000,
-        b"250 " + b"x" * 70000 + b"\r\n",
-        (b"250-" + b"x" * 4000 + b"\r\n") * 20,
-    ):
-        with pytest.raises(Garbled, match="without end"):
-            replies(text)
+BIG = b"250-" + b"x" * 4000 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        (b"250 " + b"x" * 65533, b"250 " + b"x" * 76),
+        (b"250 " + b"x" * 65531 + b"\r\n", b"250 " + b"x" * 76),
+        (BIG * 16 + b"250 " + b"y" * 1436 + b"\n", b"250 " + b"y" * 76),
+        (BIG * 16 + b"250 " + b"y" * 1437, b"250 " + b"y" * 76),
+    ],
+)
+def test_over_sixty_four_kibibytes(text: bytes, first: bytes) -> None:
+    """A reply has 64 KiB at most with its line ends, ended or not."""
+    with pytest.raises(Garbled, match=r"^a reply without end$") as caught:
+        replies(text)
+
+    assert first == caught.value.first
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (b"250 " + b"x" * 65532, 0),
+        (b"250 " + b"x" * 65530 + b"\r\n", 1),
+        (BIG * 16 + b"250 " + b"y" * 1434 + b"\r\n", 1),
+    ],
+)
+def test_sixty_four_kibibytes(text: bytes, count: int) -> None:
+    """Exactly 64 KiB are no mistake."""
+    assert 65536 == len(text)
+    assert count == len(replies(text))
+
+
+def test_what_is_there() -> None:
+    """How much came, and how it begins, can be told before it is a reply."""
+    inbox = Inbox()
+    assert (True, 0, b"?") == (inbox.empty, len(inbox), inbox.start)
+
+    inbox.feed(b"25")
+    inbox.feed(b"0-" + b"x" * 90)
+    assert (False, 94, b"250-" + b"x" * 76) == (inbox.empty, len(inbox), inbox.start)
 
 
 def test_limits_hold_for_each_reply() -> None:
@@ -140,6 +208,9 @@ def test_limits_hold_for_each_reply() -> None:
         ("2.1.0 ok", "2.1.0"),
         ("2.0.0: queued", "2.0.0"),
         ("2.1.0", "2.1.0"),
+        (" 2.1.0 ok", "2.1.0"),
+        ("2.123.456 ok", "2.123.456"),
+        ("2.0.0X ok", None),
         ("5.1.0 no", None),  # the class must be the code's
         ("2.1 ok", None),
         ("2.1.0.4 ok", None),
@@ -213,6 +284,7 @@ def test_without_secrets() -> None:
     echo = Reply(500, ["what is AUTH PLAIN AGEAYg==?", "AGEAYg=="])
 
     assert ["what is AUTH PLAIN ••••?", "••••"] == echo.without(("AGEAYg==",)).lines
+    assert 500 == echo.without(("AGEAYg==",)).code
     assert echo is echo.without(("other",))
     assert echo is echo.without(())
 
@@ -239,6 +311,70 @@ def test_forms_of_a_secret(said: str) -> None:
 
     assert "••••" in clean.text
     assert not any(part in clean.text for part in (said[-8:-2], said[-12:-4]))
+
+
+@given(
+    st.text(min_size=1, max_size=20),
+    st.binary(max_size=5),
+    st.binary(max_size=5),
+)
+def test_forms_within_base64(secret: str, before: bytes, after: bytes) -> None:
+    """In whatever a secret was put for base64, all of it but one character is found."""
+    octets = secret.encode("utf-8", "surrogateescape")
+    said = base64.b64encode(before + octets + after).decode()
+    whole = len(octets) * 8 // 6 - 1
+
+    assert any(form in said for form in forms(secret) if len(form) >= whole)
+
+
+def test_forms_in_order() -> None:
+    """Long forms come first: the beginning of one may be another."""
+    found = forms("pässwörd/+ &1")
+
+    assert sorted(map(len, found), reverse=True) == [*map(len, found)]
+    assert {"70c3a4", "70C3A4", "cMOk"} <= {*forms("pä")}
+
+
+def test_forms_of_what_is_no_text() -> None:
+    """A password that is not UTF-8 has forms, too."""
+    found = forms(b"s\xe9cret".decode("utf-8", "surrogateescape"))
+
+    assert {"s\\xe9cret", "s%E9cret", "73e963726574", "c+ljcmV0"} <= {*found}
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("abcdefghijkl", "••••"),
+        ("abcdefghijk", "••••"),
+        ("abcdefgh", "••••"),
+        ("abcdefg", "abcdefg"),
+        ("abcdefghiXkl", "••••Xkl"),
+        ("x abcdefghi, abcdefghi y", "x ••••, •••• y"),
+        ("efghijkl", "••••"),
+        ("fghijkl", "fghijkl"),
+        ("x efghijkl y", "x •••• y"),
+        ("efghijklm", "••••m"),
+        ("dXefghijkl", "dX••••"),
+        ("bcdefghijk", "bcdefghijk"),
+    ],
+)
+def test_pieces_of_a_secret(line: str, shown: str) -> None:
+    """The beginning and the end of a secret are hidden too, from 8 characters on."""
+    assert shown == hidden(line, ["abcdefghijkl"])
+
+
+def test_a_secret_made_of_dots() -> None:
+    """What hides a secret may make another of its neighbours; that is hidden too."""
+    secret = "a••••bcdef"
+
+    assert "••••" == hidden("a" + secret + "bcdef", [secret])
+
+
+def test_short_secrets_have_no_pieces() -> None:
+    """Of a short secret nothing is hidden but the whole."""
+    assert "abcdefg ••••" == hidden("abcdefg abcdefgh", ["abcdefgh"])
+    assert "••••i" == hidden("abcdefghi", ["abcdefgh"])
 
 
 def test_a_challenge_is_not_spoilt() -> None:

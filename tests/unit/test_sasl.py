@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ssmtp.errors import AuthRefused
 from ssmtp.smtp import sasl, saslprep
 
+pytestmark = pytest.mark.usefixtures("failures_read_well")
 BINDING = bytes(range(32))
 
 
@@ -257,55 +258,97 @@ def test_scram_iterations(iterations):
     """Too few iterations are no protection, too many are an attack."""
     exchange, server = begun(iterations=iterations)
 
-    with pytest.raises(AuthRefused, match="iterations"):
+    with pytest.raises(
+        AuthRefused, match=f"asks for {iterations} SCRAM iter"
+    ) as caught:
         exchange.send(server.reply)
+    assert caught.value.next_step.startswith("this is either an attack or a very old")
+
+
+@pytest.mark.parametrize("iterations", [4096, 1_000_000])
+def test_scram_iterations_at_the_limits(iterations):
+    """From 4,096 to a million iterations are done."""
+    exchange, _ = begun()
+
+    assert exchange.send(b"r=abcX,s=QQ==,i=%d" % iterations).startswith(
+        b"c=biws,r=abcX"
+    )
+
+
+NO_CHALLENGE = "the mailhub's SCRAM challenge cannot be understood"
+NO_SALT = "the mailhub's SCRAM salt cannot be understood"
+NO_COUNT = "the mailhub's SCRAM iteration count is no number"
+NOT_OURS = "the mailhub's SCRAM nonce does not extend ours; this may be a replayed"
 
 
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "words"),
     [
-        b"",
-        b"r=abc",
-        b"r=abcX,s=QQ==",
-        b"r=abcX,s=QQ==,i=",
-        b"r=abcX,s=QQ==,i=4_096",
-        b"r=abcX,s=QQ==,i=-4096",
-        b"r=abcX,s=QQ==,i=" + b"9" * 5000,
-        b"r=abcX,s=,i=4096",
-        b"r=abcX,s=%%%,i=4096",
-        b"r=abcX,s=QQ,i=4096",
-        b"r=ab,s=QQ==,i=4096",
-        b"r=abc,s=QQ==,i=4096",
-        b"r=xabcX,s=QQ==,i=4096",
-        b"r=abc\xff,s=QQ==,i=4096",
-        b"r=abc\r\nX,s=QQ==,i=4096",
-        b"s=QQ==,r=abcX,i=4096",
-        b"m=new,r=abcX,s=QQ==,i=4096",
-        b"e=other-error",
-        b"x" * 12289,
+        (b"", NO_CHALLENGE),
+        (b"r=abc", NO_CHALLENGE),
+        (b"r=abcX,s=QQ==", NO_CHALLENGE),
+        (b"s=QQ==,r=abcX,i=4096", NO_CHALLENGE),
+        (b"r=abcX,s=QQ==,i=", NO_COUNT),
+        (b"r=abcX,s=QQ==,i=4_096", NO_COUNT),
+        (b"r=abcX,s=QQ==,i=-4096", NO_COUNT),
+        (b"r=abcX,s=QQ==,i=" + b"9" * 21, NO_COUNT),
+        (b"r=abcX,s=QQ==,i=" + b"9" * 5000, NO_COUNT),
+        (b"r=abcX,s=,i=4096", NO_SALT),
+        (b"r=abcX,s=%%%,i=4096", NO_SALT),
+        (b"r=abcX,s=QQ,i=4096", NO_SALT),
+        (b"r=abcX,s=QQ==\n,i=4096", NO_SALT),
+        (b"r=ab,s=QQ==,i=4096", NOT_OURS),
+        (b"r=abc,s=QQ==,i=4096", NOT_OURS),
+        (b"r=xabcX,s=QQ==,i=4096", NOT_OURS),
+        (b"r=abc\xff,s=QQ==,i=4096", "the mailhub's SCRAM nonce is not printable text"),
+        (b"r=abc\x7f,s=QQ==,i=4096", "the mailhub's SCRAM nonce is not printable text"),
+        (b"r=abc X,s=QQ==,i=4096", "the mailhub's SCRAM nonce is not printable text"),
+        (b"r=abc\r\nX,s=QQ==,i=4096", "the mailhub's SCRAM nonce is not printable"),
+        (b"m=new,r=abcX,s=QQ==,i=4096", "the mailhub asks for a SCRAM extension that"),
+        (
+            b"e=other-error",
+            "the mailhub refused SCRAM-SHA-256: other-error; check AuthUser",
+        ),
+        (b"x" * 12289, "the mailhub's challenge is too long"),
+        (b"x" * 12288, NO_CHALLENGE),
     ],
 )
-def test_scram_first_challenge(reply):
+def test_scram_first_challenge(reply, words):
     """A first challenge that is not exactly in order ends the exchange."""
     exchange, _ = begun()
 
-    with pytest.raises(AuthRefused):
+    with pytest.raises(AuthRefused) as caught:
         exchange.send(reply)
+    assert caught.value.sentence().startswith(words)
+
+
+@pytest.mark.parametrize("more", [b"", b",x=later", b",x=later,y=more"])
+def test_scram_extensions(more):
+    """Later attributes of the challenge are extensions, any printable nonce is good."""
+    exchange, _ = begun()
+
+    assert exchange.send(b"r=abc!~,s=QQ==,i=4096" + more).startswith(b"c=biws,r=abc!~")
+
+
+UNPROVED = (
+    "the mailhub did not prove that it knows the password: its SCRAM signature is"
+)
 
 
 @pytest.mark.parametrize(
-    "final",
+    ("final", "words"),
     [
-        b"",
-        b"v=",
-        b"v=%%%",
-        b"v=" + base64.b64encode(bytes(32)),
-        b"x=y",
-        b"e=invalid-proof",
-        b"e=\x1b[2Jboo",
+        (b"", UNPROVED),
+        (b"v=", UNPROVED),
+        (b"v=%%%", UNPROVED),
+        (b"v=" + base64.b64encode(bytes(32)), UNPROVED),
+        (b"x=y", UNPROVED),
+        (b"e=invalid-proof", "the mailhub refused SCRAM-SHA-256: invalid-proof; check"),
+        (b"e=no,x=y", "the mailhub refused SCRAM-SHA-256: no; check AuthUser"),
+        (b"e=\x1b[2Jb\xff", "the mailhub refused SCRAM-SHA-256: \\x1b[2Jb\\xff; "),
     ],
 )
-def test_scram_server_signature(final):
+def test_scram_server_signature(final, words):
     """Only the right signature is a proof."""
     exchange, server = begun()
     exchange.send(server.reply)
@@ -313,18 +356,41 @@ def test_scram_server_signature(final):
     with pytest.raises(AuthRefused) as caught:
         exchange.send(final)
     assert caught.value.sentence().isprintable()
+    assert caught.value.sentence().startswith(words)
+    if words is UNPROVED:
+        assert caught.value.next_step.endswith("check Mailhub and the password")
 
 
-def test_scram_early_success():
+def test_scram_signature_in_another_place():
+    """The signature counts as v= alone, with extensions behind it."""
+    exchange, server = begun()
+    final = server.final(exchange.send(server.reply))
+    with pytest.raises(AuthRefused, match="did not prove"):
+        exchange.send(b"w" + final[1:])
+
+    exchange, server = begun()
+    final = server.final(exchange.send(server.reply))
+
+    assert b"" == exchange.send(final + b",x=later")
+    with pytest.raises(AuthRefused, match="more than AUTH SCRAM-SHA-256 has to say"):
+        exchange.send(b"")
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_scram_early_success(rounds):
     """A 235 before the server's signature is an impostor's."""
     exchange, server = begun()
-    with pytest.raises(AuthRefused, match="did not prove that it knows the password"):
+    for _ in range(rounds):
+        exchange.send(server.reply)
+    with pytest.raises(AuthRefused) as caught:
         exchange.send(None)
 
-    exchange, server = begun()
-    exchange.send(server.reply)
-    with pytest.raises(AuthRefused, match="did not prove that it knows the password"):
-        exchange.send(None)
+    assert caught.value.what == (
+        "the mailhub did not prove that it knows the password:"
+        " it said yes before the SCRAM exchange was complete"
+    )
+    assert caught.value.next_step.startswith("somebody may be playing the mailhub; ch")
+    assert "check Mailhub" in caught.value.next_step
 
 
 def test_scram_names():
@@ -343,6 +409,10 @@ def test_scram_names():
         ("\xaa", "a"),
         ("Ⅸ", "IX"),
         ("a\xa0b", "a b"),
+        ("a\u1680b", "a b"),
+        ("\u0627\u0628", "\u0627\u0628"),
+        ("\u06271\u0628", "\u06271\u0628"),
+        ("\u0627", "\u0627"),
     ],
 )
 def test_saslprep(text, prepared):
@@ -350,12 +420,29 @@ def test_saslprep(text, prepared):
     assert prepared.encode() == saslprep.prepare(text, "password", "SCRAM-SHA-1")
 
 
-@pytest.mark.parametrize("text", ["\7", "\u0627\x31", "\udcff", "\u200e"])
-def test_saslprep_refuses(text):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("\7", "a control character"),
+        ("a\x7f", "a control character"),
+        ("\udcff", "octets that are not UTF-8"),
+        ("\u200e", "a character that SASLprep forbids"),
+        ("\xad\x80", "a character that SASLprep forbids"),
+        ("\u06271", "text in two directions"),
+        ("1\u0627", "text in two directions"),
+        ("\u0627a\u0628", "text in two directions"),
+    ],
+)
+@pytest.mark.parametrize("what", ["password", "user name"])
+def test_saslprep_refuses(text, why, what):
     """What RFC 4013 forbids, or is no UTF-8, is refused with the way out."""
+    pair = (text, "pencil") if what == "user name" else ("user", text)
     with pytest.raises(AuthRefused) as caught:
-        saslprep.prepare(text, "password", "SCRAM-SHA-1")
-    assert "AuthMethod=PLAIN" in caught.value.next_step
+        next(sasl.exchange("SCRAM-SHA-1", *pair))
+    assert (
+        f"the {what} holds {why}, which SCRAM-SHA-1 cannot carry" == caught.value.what
+    )
+    assert "set AuthMethod=PLAIN, or change it" == caught.value.next_step
 
 
 def test_xoauth2():
@@ -365,14 +452,24 @@ def test_xoauth2():
     assert [b"user=someuser@example.com\1auth=Bearer ya29.vF9dft4\1\1"] == said
 
 
-def test_xoauth2_error():
-    """An error report is answered with an empty line."""
-    exchange = sasl.exchange("XOAUTH2", "u", "token")
+@pytest.mark.parametrize(
+    ("mechanism", "said"), [("XOAUTH2", b""), ("OAUTHBEARER", b"\1")]
+)
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(None, "refused the access token; it"), (b"{}", "token, and keeps asking; it")],
+)
+def test_token_refused(mechanism, said, answer, words):
+    """An error report is answered as Google (RFC 7628 §3.2.3) asks, and never twice."""
+    exchange = sasl.exchange(mechanism, "u", "token")
     next(exchange)
 
-    assert b"" == exchange.send(b'{"status":"401"}')
-    with pytest.raises(AuthRefused, match="token"):
-        exchange.send(b'{"status":"401"}')
+    assert said == exchange.send(b'{"status":"401"}')
+    with pytest.raises(AuthRefused) as caught:
+        exchange.send(answer)
+    assert caught.value.what.startswith("the mailhub refused the access token")
+    assert words in caught.value.sentence()
+    assert caught.value.next_step.endswith("check what AuthPassCommand prints")
 
 
 def test_oauthbearer():
@@ -382,20 +479,21 @@ def test_oauthbearer():
     assert [b"n,a=u=3D1=2C2,\1auth=Bearer vF9dft4qmTc2Nvb3RlckBh\1\1"] == said
 
 
-def test_oauthbearer_error():
-    """An error report is answered with a lone %x01 (RFC 7628 §3.2.3)."""
-    exchange = sasl.exchange("OAUTHBEARER", "u", "token")
-    next(exchange)
-
-    assert b"\1" == exchange.send(b'{"status":"invalid_token"}')
+def test_oauthbearer_without_user():
+    """Without a user name there is no authorization identity."""
+    assert [b"n,,\1auth=Bearer t\1\1"] == answers(sasl.exchange("OAUTHBEARER", "", "t"))
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\1b", "tök", "a\nb"])
 @pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
 def test_token_characters(mechanism, token):
     """A token that would change the form of the message is not sent."""
-    with pytest.raises(AuthRefused):
+    with pytest.raises(AuthRefused) as caught:
         next(sasl.exchange(mechanism, "u", token))
+    assert caught.value.sentence() == (
+        "the access token is empty or holds characters that no token has;"
+        " check what AuthPassCommand prints"
+    )
 
 
 def test_external():
@@ -412,16 +510,23 @@ def test_nul(mechanism, user, secret):
         sasl.exchange(mechanism, user, secret)
 
     assert "hush" not in caught.value.sentence()
+    assert "correct AuthUser or the password" == caught.value.next_step
+    assert caught.value.what.endswith("holds a NUL, which no mechanism can carry")
 
 
-@pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
-def test_early_success(mechanism):
+@pytest.mark.parametrize(
+    ("mechanism", "rounds"), [("LOGIN", 0), ("LOGIN", 1), ("CRAM-MD5", 0)]
+)
+def test_early_success(mechanism, rounds):
     """A yes before anything was said belongs to some other question."""
     exchange = sasl.exchange(mechanism, "u", "p")
     next(exchange)
+    for _ in range(rounds):
+        exchange.send(b"Username:")
 
-    with pytest.raises(AuthRefused, match="before AUTH"):
+    with pytest.raises(AuthRefused, match=f"yes before AUTH {mechanism} was") as caught:
         exchange.send(None)
+    assert "check that Mailhub names the right host and port" == caught.value.next_step
 
 
 @pytest.mark.parametrize("mechanism", [m for m in sasl.MECHANISMS if "PLUS" not in m])
@@ -430,9 +535,12 @@ def test_challenges_for_ever(mechanism):
     exchange = sasl.exchange(mechanism, "u", "p", nonce="abc")
     next(exchange)
 
-    with pytest.raises(AuthRefused):
+    with pytest.raises(AuthRefused) as caught:
         for _ in range(10):
             exchange.send(b"r=abcX,s=QQ==,i=4096")
+    if mechanism in ("PLAIN", "LOGIN", "CRAM-MD5", "EXTERNAL"):
+        words = f"the mailhub asks for more than AUTH {mechanism} has to say"
+        assert words == caught.value.what
 
 
 @given(
@@ -489,35 +597,105 @@ def test_insisted_choice(method):
     )
 
 
+def test_insisted_binding():
+    """A mechanism with channel binding is taken where there is something to bind to."""
+    plus = "SCRAM-SHA-256-PLUS"
+
+    assert plus == sasl.choose([plus], credentials(plus), tls=True, binding=BINDING)
+
+
+ONE_OF = f"AuthMethod can be one of {', '.join(sasl.MECHANISMS)}"
+UNUSABLE = "the mailhub offers no AUTH mechanism that can be used (offered: "
+
+
 @pytest.mark.parametrize(
-    ("offered", "method", "words"),
+    ("offered", "method", "what", "step"),
     [
-        ([], None, "does not offer AUTH"),
-        (["GSSAPI", "NTLM"], None, "GSSAPI NTLM"),
-        (["GSSAPI", "NTLM"], None, "ask its administrator for SCRAM or PLAIN"),
-        (["XOAUTH2", "EXTERNAL"], None, "AuthMethod can be XOAUTH2 or EXTERNAL"),
-        (["SCRAM-SHA-256-PLUS"], None, "SCRAM-SHA-256-PLUS"),
-        (["PLAIN", "LOGIN"], "CRAM-MD5", "offered: PLAIN LOGIN"),
-        ([], "LOGIN", "offered: none"),
-        (["PLAIN"], "NTLM", "NTLM is not a mechanism"),
-        (["SCRAM-SHA-256-PLUS"], "SCRAM-SHA-256-PLUS", "certificate to bind to"),
-        (["\x1b[2J"], None, "\\x1b[2J"),
+        (
+            [],
+            None,
+            "the mailhub does not offer AUTH, though AuthUser is set",
+            "check the port and UseSTARTTLS, or take AuthUser out of the configuration",
+        ),
+        (
+            ["GSSAPI", "NTLM"],
+            None,
+            UNUSABLE + "GSSAPI NTLM)",
+            "ask its administrator for SCRAM or PLAIN",
+        ),
+        (
+            ["XOAUTH2", "EXTERNAL"],
+            None,
+            UNUSABLE + "XOAUTH2 EXTERNAL)",
+            "AuthMethod can be XOAUTH2 or EXTERNAL, which is never chosen by itself",
+        ),
+        (
+            ["SCRAM-SHA-256-PLUS"],
+            None,
+            UNUSABLE + "SCRAM-SHA-256-PLUS)",
+            "ask its administrator for SCRAM or PLAIN",
+        ),
+        (
+            ["PLAIN", "LOGIN"],
+            "CRAM-MD5",
+            "the mailhub does not offer AUTH CRAM-MD5 (offered: PLAIN LOGIN)",
+            "set AuthMethod to one that is offered, or take it out",
+        ),
+        (
+            [],
+            "LOGIN",
+            "the mailhub does not offer AUTH LOGIN (offered: none)",
+            "set AuthMethod to one that is offered, or take it out",
+        ),
+        (
+            ["PLAIN"],
+            "NTLM",
+            "AuthMethod=NTLM is not a mechanism that ssmtp speaks (offered: PLAIN)",
+            ONE_OF,
+        ),
+        (
+            ["SCRAM-SHA-256-PLUS"],
+            "SCRAM-SHA-256-PLUS",
+            "AUTH SCRAM-SHA-256-PLUS needs TLS with a certificate to bind to",
+            "set AuthMethod=SCRAM-SHA-256, or take it out",
+        ),
+        (
+            ["\x1b[2J"],
+            None,
+            UNUSABLE + "\\x1b[2J)",
+            "ask its administrator for SCRAM or PLAIN",
+        ),
+        (
+            ["X\x7fÄ" + "Y" * 99],
+            None,
+            UNUSABLE + "X\\x7f\\xc4" + "Y" * 54 + ")",
+            "ask its administrator for SCRAM or PLAIN",
+        ),
+        (
+            [f"X{n}" for n in range(99)],
+            None,
+            UNUSABLE + " ".join(f"X{n}" for n in range(20)) + ")",
+            "ask its administrator for SCRAM or PLAIN",
+        ),
     ],
 )
-def test_no_choice(offered, method, words):
-    """Without a usable mechanism the sentence lists what is offered."""
+def test_no_choice(offered, method, what, step):
+    """Without a usable mechanism the sentence lists what is offered, in part."""
     with pytest.raises(AuthRefused) as caught:
         sasl.choose(offered, credentials(method), tls=True, binding=None)
 
     assert 77 == caught.value.exit_code
-    assert words in caught.value.sentence()
+    assert what == caught.value.what
+    assert step == caught.value.next_step
     assert caught.value.sentence().isprintable()
 
 
 def test_cleartext():
     """Without TLS there is no AUTH, unless the configuration says so."""
-    with pytest.raises(AuthRefused, match="without verified TLS"):
+    with pytest.raises(AuthRefused, match="without verified TLS") as caught:
         sasl.choose(["PLAIN"], credentials(), tls=False, binding=None)
+    assert "set UseTLS=yes or UseSTARTTLS=yes" in caught.value.next_step
+    assert "AllowCleartextAuth=yes" in caught.value.next_step
 
     assert "PLAIN" == sasl.choose(
         ["PLAIN"], credentials(cleartext_ok=True), tls=False, binding=None
@@ -526,8 +704,9 @@ def test_cleartext():
 
 def test_unknown_mechanism():
     """A mechanism nobody wrote is refused with the list of those that are."""
-    with pytest.raises(AuthRefused, match="GSSAPI"):
+    with pytest.raises(AuthRefused, match="GSSAPI") as caught:
         sasl.exchange("GSSAPI", "u", "p")
+    assert ONE_OF == caught.value.next_step
     with pytest.raises(AuthRefused, match="SCRAM-SHA-9"):
         next(sasl.exchange("SCRAM-SHA-9", "u", "p"))
     with pytest.raises(AuthRefused, match="certificate"):
@@ -546,7 +725,8 @@ def test_cram_md5_without_md5(monkeypatch):
 
     with pytest.raises(AuthRefused, match="forbids") as caught:
         exchange.send(b"<1@hub>")
-    assert "AuthMethod" in caught.value.next_step
+    assert "set AuthMethod to another mechanism" == caught.value.next_step
+    assert caught.value.what.startswith("CRAM-MD5 needs MD5")
 
 
 @pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
@@ -555,11 +735,21 @@ def test_endless_challenge(mechanism):
     exchange = sasl.exchange(mechanism, "u", "p")
     next(exchange)
 
-    with pytest.raises(AuthRefused, match="too long"):
+    with pytest.raises(AuthRefused, match="the mailhub's challenge is too long"):
         exchange.send(b"x" * (sasl.CHALLENGE_LIMIT + 1))
 
+    exchange = sasl.exchange(mechanism, "u", "p")
+    next(exchange)
+    assert exchange.send(b"x" * sasl.CHALLENGE_LIMIT)
 
-def test_user_of_a_token():
+
+@pytest.mark.parametrize("user", ["u\1auth=Bearer x", "u\x7f"])
+def test_user_of_a_token(user):
     """A user name that would change the form of XOAUTH2's message is not sent."""
-    with pytest.raises(AuthRefused, match="control character"):
-        next(sasl.exchange("XOAUTH2", "u\1auth=Bearer x", "token"))
+    with pytest.raises(AuthRefused, match="holds a control character") as caught:
+        next(sasl.exchange("XOAUTH2", user, "token"))
+    assert "correct AuthUser" == caught.value.next_step
+
+    assert (next(sasl.exchange("XOAUTH2", "a b", "token")) or b"")[
+        :10
+    ] == b"user=a b\1a"

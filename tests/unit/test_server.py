@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ssmtp.errors import AuthRefused
-from ssmtp.smtp import sasl
+from ssmtp.smtp import paths, sasl
 from ssmtp.smtp.events import (
     Abandoned,
     Begin,
@@ -18,6 +19,7 @@ from ssmtp.smtp.events import (
     Recipient,
     Sender,
     StartTls,
+    Verb,
 )
 from ssmtp.smtp.incoming import Chunk, Data
 from ssmtp.smtp.rules import Rules
@@ -39,6 +41,7 @@ class Driver:
         self.messages: list[tuple[str, list[str], bytes]] = []
         self.abandoned = 0
         self.content = b""
+        self.begun = False
         self.refuse: dict[str, tuple[int, str, str]] = {}
         self.verdict: tuple[int, str | None, str | list[str]] = (250, "2.0.0", "ok")
         self._run()
@@ -57,6 +60,13 @@ class Driver:
         lines = self.say(*pieces)
         return [int(line[:3]) for line in lines if line[3:4] != "-"]
 
+    def heads(self, *pieces: bytes) -> list[str]:
+        """Send pieces and return codes and statuses, or the reply where none is."""
+        lines = [line for line in self.say(*pieces) if line[3:4] != "-"]
+        return [
+            " ".join(line.split()[:2]) if "." in line[4:7] else line for line in lines
+        ]
+
     def end(self) -> None:
         """Send no more."""
         self.session.receive(b"")
@@ -69,15 +79,22 @@ class Driver:
                 if event.path.text in self.refuse:
                     self.session.refuse(*self.refuse[event.path.text])
             elif isinstance(event, Begin):
+                assert not self.begun
                 self.content = b""
+                self.begun = True
             elif isinstance(event, Content):
+                assert self.begun
                 self.content += event.block
             elif isinstance(event, Abandoned):
+                assert self.begun
                 self.abandoned += 1
+                self.begun = False
             elif isinstance(event, StartTls):
                 self.session.tls_started()
             elif isinstance(event, End):
+                assert self.begun
                 assert transaction is not None
+                self.begun = False
                 self.messages.append(
                     (
                         transaction.sender.text,
@@ -86,7 +103,34 @@ class Driver:
                     )
                 )
                 self.session.answer(*self.verdict)
-        self.replies += self.session.output()
+        said = self.session.output()
+        self.replies += said
+        for line in said.decode("ascii").splitlines():
+            check_reply(line)
+
+
+REPLY = re.compile(r"([2-5])\d\d[ -](?:([2-5])\.\d{1,3}\.\d{1,3} )?(.*)")
+VERBS = "AUTH BDAT DATA ETRN EXPN FROM:<address> MAIL RFC STARTTLS TO:<address> VRFY"
+IN_CAPITALS = {"auth", "bdat", "ehlo", "http", "smtputf8", "starttls", "tls", "vrfy"}
+
+
+def check_reply(line: str) -> None:
+    """A reply has the status of its code (RFC 2034), and words that a person can read.
+
+    Without a status are the greeting, what answers EHLO, 334 and 354.
+    """
+    match = REPLY.fullmatch(line)
+    assert match, line
+    if match[2] is None:
+        assert line[:3] in ("220", "250", "334", "354"), line
+        if line[:3] != "354":
+            return
+    elif line[:3] != "214":
+        assert match[1] == match[2], line
+    words = match[3].split()
+    assert words[0].islower() or words[0] in VERBS.split() or "cannot be" in line, line
+    assert len(words) == 1 or not match[3].isupper(), line
+    assert not IN_CAPITALS & {word.strip(":,") for word in words}, line
 
 
 def test_greeting():
@@ -119,10 +163,11 @@ def test_one_message():
     assert [250] == hub.codes(HELLO)
     assert [250] == hub.codes(MAIL)
     assert [250] == hub.codes(RCPT)
-    assert [354] == hub.codes(b"DATA\r\n")
+    assert ["354 go ahead, and end with a line that is a dot"] == hub.say(b"DATA\r\n")
+    assert not hub.session.chunked
     assert [] == hub.codes(b"Subject: x\r\n\r\nbody\r\n")
     assert [250] == hub.codes(b".\r\n")
-    assert [221] == hub.codes(b"QUIT\r\n")
+    assert ["221 2.0.0"] == hub.heads(b"QUIT\r\n")
     assert hub.session.closed
     assert [
         ("a@b.example", ["c@d.example"], b"Subject: x\r\n\r\nbody\r\n")
@@ -155,74 +200,83 @@ def test_nothing_after_quit():
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        (b"NOOP whatever", 250),
-        (b"noop", 250),
-        (b"RSET", 250),
-        (b"HELP", 214),
-        (b"VRFY someone", 252),
-        (b"VRFY", 501),
-        (b"EXPN list", 502),
-        (b"ETRN x", 502),
-        (b"EHLO", 501),
-        (b"HELO ", 501),
-        (b"", 500),
-        (b"XYZZY", 500),
-        (b"MAIL FROM:<a@b.example>", 503),
-        (b"RCPT TO:<a@b.example>", 503),
-        (b"DATA", 503),
-        (b"STARTTLS", 502),
-        (b"AUTH PLAIN", 502),
-        (b"NOOP \x1b[2J", 500),
-        (b"NOOP \0", 500),
-        (b"NOOP a\rb", 500),
-        (b"VRFY \xff", 500),
-        (b"x" * 5000, 500),
-        (b"GET / HTTP/1.1", 421),
+        (b"NOOP whatever", "250 2.0.0"),
+        (b"noop", "250 2.0.0"),
+        (b"RSET", "250 2.0.0"),
+        (b"HELP", "214 2.0.0"),
+        (b"VRFY someone", "252 2.5.0"),
+        (b"VRFY", "501 5.5.4"),
+        (b"EXPN list", "502 5.5.1"),
+        (b"ETRN x", "502 5.5.1"),
+        (b"EHLO", "501 5.5.4"),
+        (b"HELO ", "501 5.5.4"),
+        (b"", "500 5.5.2"),
+        (b"XYZZY", "500 5.5.2"),
+        (b"MAIL FROM:<a@b.example>", "503 5.5.1"),
+        (b"RCPT TO:<a@b.example>", "503 5.5.1"),
+        (b"DATA", "503 5.5.1"),
+        (b"STARTTLS", "502 5.5.1"),
+        (b"AUTH PLAIN", "502 5.5.1"),
+        (b"NOOP \x1b[2J", "500 5.5.2"),
+        (b"NOOP \0", "500 5.5.2"),
+        (b"NOOP a\rb", "500 5.5.2"),
+        (b"VRFY \xff", "500 5.5.2"),
+        (b"x" * 5000, "500 5.5.2"),
+        (b"GET / HTTP/1.1", "421 4.7.0"),
     ],
 )
 def test_replies_before_ehlo(line, code):
     """Every command has its reply, in every state."""
-    assert [code] == Driver().codes(line + b"\r\n")
+    assert [code] == Driver().heads(line + b"\r\n")
 
 
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        (b"MAIL FROM:<>", 250),
-        (b"mail from: <a@b.example>", 250),
-        (b"MAIL FROM:<a@b.example> SIZE=100 BODY=8BITMIME", 250),
-        (b"MAIL FROM:<a@b.example> ret=full envid=a+2Bb", 250),
-        (b"MAIL FROM:<a@b.example> AUTH=<>", 250),
-        (b'MAIL FROM:<"a >b"@c.example>', 250),
-        (rb'MAIL FROM:<"a\">b"@c.example>', 250),
-        (b"MAIL FROM:<@r.example,@s.example:a@b.example>", 250),
-        ("MAIL FROM:<jörg@b.example> SMTPUTF8".encode(), 250),
-        ("MAIL FROM:<jörg@b.example>".encode(), 553),
-        (b"MAIL FROM:<root>", 553),
-        (b"MAIL FROM:a@b.example", 501),
-        (b"MAIL FROM:<a@b.example", 501),
-        (b"MAIL FROM:<a b@c.example>", 501),
-        (b"MAIL FROM:<a@b.example>SIZE=1", 501),
-        (b"MAIL FROM:<<a@b.example>>", 501),
-        (b"MAIL FROM:<@b.example>", 501),
-        (b"MAIL FROM:<a@>", 501),
-        (b"MAIL FROM:<" + b"a" * 330 + b"@b.example>", 501),
-        (b"MAIL TO:<a@b.example>", 501),
-        (b"MAIL", 501),
-        (b"MAIL FROM:<a@b.example> SIZE", 501),
-        (b"MAIL FROM:<a@b.example> SIZE=", 501),
-        (b"MAIL FROM:<a@b.example> SIZE=1x", 501),
-        (b"MAIL FROM:<a@b.example> SIZE=" + b"9" * 5 + b"0" * 20, 501),
-        (b"MAIL FROM:<a@b.example> SIZE=1 SIZE=1", 501),
-        (b"MAIL FROM:<a@b.example> SIZE=2000000", 552),
-        (b"MAIL FROM:<a@b.example> BODY=BINARYMIME", 501),
-        (b"MAIL FROM:<a@b.example> SMTPUTF8=yes", 501),
-        (b"MAIL FROM:<a@b.example> RET=SOME", 501),
-        (b"MAIL FROM:<a@b.example> ENVID=a+2xb", 501),
-        (b"MAIL FROM:<a@b.example> ENVID=a=b", 501),
-        (b"MAIL FROM:<a@b.example> ENVID=", 501),
-        (b"MAIL FROM:<a@b.example> XFOO=1", 555),
-        (b"MAIL FROM:<a@b.example> HOLDFOR=1", 555),
+        (b"MAIL FROM:<>", "250 2.1.0"),
+        (b"mail from: <a@b.example>", "250 2.1.0"),
+        (b"MAIL FROM:<a@b.example> SIZE=100 BODY=8BITMIME", "250 2.1.0"),
+        (b"MAIL FROM:<a@b.example> ret=full envid=a+2Bb", "250 2.1.0"),
+        (b"MAIL FROM:<a@b.example> AUTH=<>", "250 2.1.0"),
+        (b'MAIL FROM:<"a >b"@c.example>', "250 2.1.0"),
+        (rb'MAIL FROM:<"a\">b"@c.example>', "250 2.1.0"),
+        (b"MAIL FROM:<@r.example,@s.example:a@b.example>", "250 2.1.0"),
+        ("MAIL FROM:<jörg@b.example> SMTPUTF8".encode(), "250 2.1.0"),
+        ("MAIL FROM:<jörg@b.example>".encode(), "553 5.6.7"),
+        (b"MAIL FROM:<root>", "553 5.1.7"),
+        (b"MAIL FROM:a@b.example", "501 5.1.7"),
+        (b"MAIL FROM:<a@b.example", "501 5.1.7"),
+        (b"MAIL FROM:<a b@c.example>", "501 5.1.7"),
+        (b"MAIL FROM:<a@b.example>SIZE=1", "501 5.1.7"),
+        (b"MAIL FROM:<<a@b.example>>", "501 5.1.7"),
+        (b"MAIL FROM:<@b.example>", "501 5.1.7"),
+        (b"MAIL FROM:<a@>", "501 5.1.7"),
+        (b"MAIL FROM:<" + b"a" * 330 + b"@b.example>", "501 5.1.7"),
+        (b"MAIL TO:<a@b.example>", "501 5.5.4"),
+        (b"MAIL", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> SIZE", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> SIZE=", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> SIZE=1x", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> SIZE=" + b"9" * 5 + b"0" * 20, "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> SIZE=1 SIZE=1", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> SIZE=2000000", "552 5.3.4"),
+        (b"MAIL FROM:<a@b.example> BODY=BINARYMIME", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> SMTPUTF8=yes", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> RET=SOME", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> AUTH=a+2B", "250 2.1.0"),
+        (b"MAIL FROM:<a@b.example> AUTH=x=y", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> AUTH", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> SIZE=" + b"9" * 18, "552 5.3.4"),
+        (b"MAIL FROM:<a@b.example> SIZE=" + b"9" * 19, "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=a+2", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=a+XX", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=" + b"a" * 100, "250 2.1.0"),
+        (b"MAIL FROM:<a@b.example> ENVID=" + b"a" * 101, "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=a+2xb", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=a=b", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> ENVID=", "501 5.5.4"),
+        (b"MAIL FROM:<a@b.example> XFOO=1", "555 5.5.4"),
+        (b"MAIL FROM:<a@b.example> HOLDFOR=1", "555 5.5.4"),
     ],
 )
 def test_mail(line, code):
@@ -230,26 +284,33 @@ def test_mail(line, code):
     hub = Driver(Rules("hub.example", size_limit=1_000_000))
     hub.say(HELLO)
 
-    assert [code] == hub.codes(line + b"\r\n")
+    assert [code] == hub.heads(line + b"\r\n")
 
 
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        (b"RCPT TO:<c@d.example>", 250),
-        (b"RCPT TO:<Postmaster>", 250),
-        (b"RCPT TO:<c@d.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;c@d", 250),
-        (b"RCPT TO:<c@d.example> notify=never", 250),
-        (b"RCPT TO:<>", 501),
-        (b"RCPT TO:<root>", 553),
-        (b"RCPT TO:<c@d.example> NOTIFY=NEVER,DELAY", 501),
-        (b"RCPT TO:<c@d.example> NOTIFY=DELAY,DELAY", 501),
-        (b"RCPT TO:<c@d.example> NOTIFY=", 501),
-        (b"RCPT TO:<c@d.example> ORCPT=c@d.example", 501),
-        (b"RCPT TO:<c@d.example> SIZE=1", 555),
-        (b"MAIL FROM:<a@b.example>", 503),
-        (b"DATA", 554),
-        (b"DATA now", 501),
+        (b"RCPT TO:<c@d.example>", "250 2.1.5"),
+        (b"RCPT TO:<Postmaster>", "250 2.1.5"),
+        (b"RCPT TO:<c@d.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;c@d", "250 2.1.5"),
+        (b"RCPT TO:<c@d.example> notify=never", "250 2.1.5"),
+        (b"RCPT TO:<>", "501 5.1.3"),
+        (b"RCPT TO:<root>", "553 5.1.3"),
+        (b"RCPT TO:<c@d.example> NOTIFY=NEVER,DELAY", "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> NOTIFY=DELAY,DELAY", "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> NOTIFY=FAILURE ORCPT=x;a;b", "250 2.1.5"),
+        (b"RCPT TO:<c@d.example> NOTIFY", "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> ORCPT", "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> ORCPT=;c", "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> ORCPT=x;", "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> ORCPT=x;" + b"c" * 498, "250 2.1.5"),
+        (b"RCPT TO:<c@d.example> ORCPT=x;" + b"c" * 499, "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> NOTIFY=", "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> ORCPT=c@d.example", "501 5.5.4"),
+        (b"RCPT TO:<c@d.example> SIZE=1", "555 5.5.4"),
+        (b"MAIL FROM:<a@b.example>", "503 5.5.1"),
+        (b"DATA", "554 5.5.1"),
+        (b"DATA now", "501 5.5.4"),
     ],
 )
 def test_rcpt(line, code):
@@ -257,7 +318,7 @@ def test_rcpt(line, code):
     hub = Driver()
     hub.say(HELLO + MAIL)
 
-    assert [code] == hub.codes(line + b"\r\n")
+    assert [code] == hub.heads(line + b"\r\n")
 
 
 def test_parameters():
@@ -271,6 +332,43 @@ def test_parameters():
     assert {"SIZE": "5", "SMTPUTF8": None} == transaction.sender.parameters
     assert "jörg@d.example" == transaction.recipients[0].text
     assert {"NOTIFY": "never"} == transaction.recipients[0].parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "decoded"),
+    [("", ""), ("abc", "abc"), ("a+2Bb+C3+BCc", "a+büc"), ("+FF+20", "\udcff ")],
+)
+def test_xtext(text, decoded):
+    """xtext is read as UTF-8, and octets that are none are kept (RFC 3461 §4)."""
+    assert decoded == paths.from_xtext(text)
+
+
+def test_a_verb_of_its_own():
+    """A listener may have commands of its own, answered in any number of lines."""
+    session = Session(Rules("h", verbs=("XLIST",)))
+    session.output()
+    session.receive(b"xlist  all of it \r\nNOOP\r\n")
+    verb = session.next_event()
+
+    assert isinstance(verb, Verb)
+    assert ("XLIST", "all of it") == (verb.word, verb.argument)
+    session.reply(250, "2.0.0", "one\x1b\r\n" + "x" * 600, more=True)
+    with pytest.raises(RuntimeError, match="have to be answered"):
+        session.next_event()
+
+    session = Session(Rules("h", verbs=("XLIST",)))
+    session.receive(b"XLIST\r\nNOOP\r\nQUIT\r\n")
+    assert isinstance(session.next_event(), Verb)
+    session.output()
+    session.reply(250, "2.0.0", "one\x1b\r\n" + "x" * 600, more=True)
+    session.reply(250, "2.0.0", "zwölf")
+    assert session.next_event() is None
+
+    first, second, *rest = session.output().splitlines()
+    assert b"250-2.0.0 one???" + b"x" * 600 == first
+    assert b"250 2.0.0 zw\\xf6lf" == second
+    assert [b"250 2.0.0 ok", b"221 2.0.0 goodbye"] == rest
+    assert [500] == Driver().codes(b"XLIST\r\n")
 
 
 def test_parameters_of_what_is_not_offered():
@@ -401,9 +499,10 @@ def test_bdat():
     hub = Driver()
     hub.say(ENVELOPE)
 
-    assert [250, 250, 250, 221] == hub.codes(
+    assert ["250 2.0.0"] * 3 + ["221 2.0.0"] == hub.heads(
         b"BDAT 5\r\n.\r\n.\r" + b"BDAT 0\r\n" + b"BDAT 4 last\r\nQUITQUIT\r\n"
     )
+    assert hub.session.chunked
     assert [b".\r\n.\rQUIT"] == [message[2] for message in hub.messages]
 
 
@@ -417,15 +516,17 @@ def test_bdat_empty_last():
 
 
 @pytest.mark.parametrize(
-    ("before", "code"), [(HELLO, 503), (HELLO + MAIL, 554), (b"", 503)]
+    ("before", "code"),
+    [(HELLO, "503 5.5.1"), (HELLO + MAIL, "554 5.5.1"), (b"", "503 5.5.1")],
 )
 def test_bdat_refused(before, code):
     """The octets of a refused chunk are taken all the same."""
     hub = Driver()
     hub.say(before)
 
-    assert [code, 250] == hub.codes(b"BDAT 6 LAST\r\nQUIT\r\n", b"NOOP\r\n")
+    assert [code, "250 2.0.0"] == hub.heads(b"BDAT 6 LAST\r\nQUIT\r\n", b"NOOP\r\n")
     assert [] == hub.messages
+    assert [503] == hub.codes(b"BDAT 0 LAST\r\n") or HELLO + MAIL == before
 
 
 @pytest.mark.parametrize(
@@ -437,7 +538,7 @@ def test_bdat_without_number(argument):
     hub = Driver()
     hub.say(ENVELOPE)
 
-    assert [421] == hub.codes(b"BDAT " + argument + b"\r\nNOOP\r\n")
+    assert ["421 4.5.4"] == hub.heads(b"BDAT " + argument + b"\r\nNOOP\r\n")
     assert hub.session.closed
 
 
@@ -447,7 +548,7 @@ def test_bdat_abandoned():
         hub = Driver()
         hub.say(ENVELOPE + b"BDAT 3\r\nabc")
 
-        assert [503, 503, 503] == hub.codes(MAIL + RCPT + b"DATA\r\n")
+        assert ["503 5.5.1"] * 3 == hub.heads(MAIL + RCPT + b"DATA\r\n")
         assert [] == hub.messages
         hub.say(line)
         assert 1 == hub.abandoned
@@ -489,10 +590,49 @@ def test_too_big(content):
         hub = Driver(Rules("hub.example", size_limit=50))
         hub.say(ENVELOPE)
 
-        assert [552, 250] == hub.codes(content[:cut], content[cut:], b"NOOP\r\n")[-2:]
+        heads = hub.heads(content[:cut], content[cut:], b"NOOP\r\n")
+        assert ["552 5.3.4", "250 2.0.0"] == heads[-2:]
         assert 1 == hub.abandoned
         assert [] == hub.messages
         assert [250, 250] == hub.codes(MAIL + RCPT)
+
+
+@pytest.mark.parametrize(("limit", "head"), [(5, "250 2.0.0"), (4, "552 5.3.4")])
+def test_as_big_as_the_limit(limit, head):
+    """Content may be as long as the limit; the limit holds for each message."""
+    hub = Driver(Rules("hub.example", size_limit=limit))
+    hub.say(HELLO)
+    for _ in range(2):
+        hub.say(MAIL + RCPT)
+        assert [head] == hub.heads(b"BDAT 5 LAST\r\n12345")
+
+    hub.say(MAIL + RCPT)
+    assert ["250 2.0.0"] == hub.heads(b"BDAT 1 LAST\r\n1")
+
+
+def test_a_limit_of_one_octet():
+    """The smallest limit is one octet; 0 is none."""
+    hub = Driver(Rules("hub.example", size_limit=1))
+    hub.say(ENVELOPE)
+    assert [552] == hub.codes(b"BDAT 2 LAST\r\n12")
+    assert [552] == hub.codes(MAIL[:-2] + b" SIZE=2\r\n")
+
+    hub = Driver()
+    assert [250] == hub.codes(HELLO + MAIL[:-2] + b" SIZE=2\r\n")[1:]
+
+
+def test_help():
+    """HELP names the commands that there are."""
+    few = Rules("h", starttls=False, mechanisms=())
+    every = ["AUTH", "BDAT", "DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT"]
+    every += ["RCPT", "RSET", "STARTTLS", "VRFY"]
+
+    assert [
+        "214-2.0.0 commands: " + " ".join(every),
+        "214 2.0.0 RFC 5321 tells the rest",
+    ] == Driver(Rules("h", starttls=True)).say(b"HELP\r\n")
+    known = Driver(few).say(b"HELP\r\n")[0].split()
+    assert {"AUTH", "STARTTLS"} == {*every} - {*known}
 
 
 def test_too_many_recipients():
@@ -500,15 +640,28 @@ def test_too_many_recipients():
     hub = Driver(Rules("hub.example", recipient_limit=2))
     hub.say(ENVELOPE)
 
-    assert [250, 452, 452] == hub.codes(RCPT * 3)
+    assert ["250 2.1.5", "452 4.5.3", "452 4.5.3"] == hub.heads(RCPT * 3)
 
 
 def test_too_many_errors():
     """A client that makes nothing but mistakes is sent away."""
     hub = Driver(Rules("hub.example", error_limit=3))
 
-    assert [500, 500, 421] == hub.codes(b"x\r\ny\r\nz\r\nNOOP\r\n")
+    assert ["500 5.5.2", "500 5.5.2", "421 4.7.0"] == hub.heads(
+        b"x\r\ny\r\nz\r\nNOOP\r\n"
+    )
     assert hub.session.closed
+
+
+@pytest.mark.parametrize("forgiven", [True, False])
+def test_errors_before_a_message(forgiven):
+    """Errors are counted from the last accepted message on."""
+    hub = Driver(Rules("hub.example", error_limit=3))
+    hub.verdict = (250, "2.0.0", "ok") if forgiven else (451, "4.3.0", "later")
+    hub.say(b"x\r\n", b"y\r\n", ENVELOPE, b"DATA\r\n.\r\n")
+
+    codes = hub.codes(b"x\r\ny\r\nz\r\n")
+    assert ([500, 500, 421] if forgiven else [421]) == codes
 
 
 def test_long_lines_take_no_memory():
@@ -535,12 +688,12 @@ def test_starttls():
     hub = Driver(Rules("hub.example", starttls=True))
     hub.say(ENVELOPE)
 
-    assert [220] == hub.codes(b"STARTTLS\r\n")
+    assert ["220 2.0.0"] == hub.heads(b"STARTTLS\r\n")
     assert hub.session.secure
     assert [503] == hub.codes(b"DATA\r\n")
     assert [503] == hub.codes(MAIL)
     assert "250-STARTTLS" not in hub.say(HELLO)
-    assert [502] == hub.codes(b"STARTTLS\r\n")
+    assert ["502 5.5.1"] == hub.heads(b"STARTTLS\r\n")
 
 
 def test_starttls_with_something_behind():
@@ -548,13 +701,15 @@ def test_starttls_with_something_behind():
     hub = Driver(Rules("hub.example", starttls=True))
     hub.say(HELLO)
 
-    assert [421] == hub.codes(b"STARTTLS\r\nMAIL FROM:<evil@x.example>\r\n")
+    assert ["421 4.5.1"] == hub.heads(b"STARTTLS\r\nMAIL FROM:<evil@x.example>\r\n")
     assert not hub.session.secure
 
 
 def test_starttls_argument():
     """STARTTLS takes no argument."""
-    assert [501] == Driver(Rules("h", starttls=True)).codes(b"STARTTLS now\r\n")
+    hub = Driver(Rules("h", starttls=True))
+
+    assert ["501 5.5.4"] == hub.heads(b"STARTTLS now\r\n")
 
 
 def b64(octets: bytes) -> bytes:
@@ -566,7 +721,7 @@ def auth_rules(**given) -> Rules:
     given.setdefault("mechanisms", ("SCRAM-SHA-1", *sasl.AUTOMATIC, "XOAUTH2"))
     return Rules(
         "hub.example",
-        users={"user": "pencil", "jürgen": "geheim"},
+        users={"user": "pencil", "jürgen": "geheim", "": "nobody", "a=b,c d": "x=y,z"},
         nonce=lambda: "servernonce",
         **given,
     )
@@ -600,10 +755,10 @@ def test_auth(mechanism):
         hub = Driver(auth_rules(auth_required=True))
         hub.say(HELLO)
 
-        assert [530] == hub.codes(MAIL)
+        assert ["530 5.7.0"] == hub.heads(MAIL)
         assert "235" == authenticate(hub, mechanism, user, password)[0][:3]
         assert (user, mechanism) == (hub.session.user, hub.session.mechanism)
-        assert [503] == hub.codes(b"AUTH PLAIN\r\n")
+        assert ["503 5.5.1"] == hub.heads(b"AUTH PLAIN\r\n")
         assert [250, 250] == hub.codes(MAIL + RCPT)
 
 
@@ -633,31 +788,49 @@ def test_auth_too_often():
     hub.say(HELLO)
     wrong = b"AUTH PLAIN " + b64(b"\0user\0no") + b"\r\n"
 
-    assert [535, 535, 421] == hub.codes(wrong * 3)
+    assert ["535 5.7.8", "535 5.7.8", "421 4.7.0"] == hub.heads(wrong * 3 + b"NOOP\r\n")
 
 
 @pytest.mark.parametrize(
     ("lines", "codes"),
     [
-        (b"AUTH GSSAPI\r\n", [504]),
-        (b"AUTH\r\n", [504]),
-        (b"AUTH PLAIN\r\n*\r\n", [334, 501]),
-        (b"AUTH PLAIN ***\r\n", [501]),
-        (b"AUTH PLAIN\r\n\xff\r\n", [334, 501]),
-        (b"AUTH PLAIN =\r\n", [501]),
-        (b"AUTH PLAIN " + b64(b"a\0b") + b"\r\n", [501]),
-        (b"AUTH PLAIN " + b64(b"root\0user\0pencil") + b"\r\n", [535]),
-        (b"AUTH PLAIN " + b64(b"user\0user\0pencil") + b"\r\n", [235]),
-        (b"AUTH CRAM-MD5 " + b64(b"x") + b"\r\n", [501]),
-        (b"AUTH LOGIN\r\n" + b"x" * 13000 + b"\r\nNOOP\r\n", [334, 500, 250]),
-        (b"AUTH SCRAM-SHA-256 " + b64(b"p=tls-unique,,n=u,r=x") + b"\r\n", [501]),
-        (b"AUTH SCRAM-SHA-256 " + b64(b"n,,m=u") + b"\r\n", [501]),
-        (b"AUTH SCRAM-SHA-256 " + b64(b"n,,n=u,r=x") + b"\r\nQUJD\r\n", [334, 501]),
-        (b"AUTH XOAUTH2 QUJD\r\n", [501]),
-        (b"AUTH XOAUTH2\r\nQUJD\r\n", [334, 501]),
-        (b"AUTH SCRAM-SHA-256\r\nQUJD\r\n", [334, 501]),
-        (b"AUTH LOGIN dXNlcg==\r\ncGVuY2ls\r\n", [334, 235]),
-        (b"AUTH SCRAM-SHA-256-PLUS\r\n", [504]),
+        (b"AUTH GSSAPI\r\n", ["504 5.5.4"]),
+        (b"AUTH\r\n", ["504 5.5.4"]),
+        (b"AUTH PLAIN\r\n*\r\n", ["334 ", "501 5.7.0"]),
+        (b"AUTH PLAIN ***\r\n", ["501 5.5.2"]),
+        (b"AUTH PLAIN\r\n\xff\r\n", ["334 ", "501 5.5.2"]),
+        (b"AUTH PLAIN =\r\n", ["501 5.5.2"]),
+        (b"AUTH PLAIN " + b64(b"a\0b") + b"\r\n", ["501 5.5.2"]),
+        (b"AUTH PLAIN " + b64(b"root\0user\0pencil") + b"\r\n", ["535 5.7.8"]),
+        (b"AUTH PLAIN " + b64(b"user\0user\0pencil") + b"\r\n", ["235 2.7.0"]),
+        (b"AUTH CRAM-MD5 " + b64(b"x") + b"\r\n", ["501 5.5.2"]),
+        (
+            b"AUTH LOGIN\r\n" + b"x" * 13000 + b"\r\nNOOP\r\n",
+            ["334 VXNlcm5hbWU6", "500 5.5.2", "250 2.0.0"],
+        ),
+        (
+            b"AUTH SCRAM-SHA-256 " + b64(b"p=tls-unique,,n=u,r=x") + b"\r\n",
+            ["501 5.5.2"],
+        ),
+        (b"AUTH SCRAM-SHA-256 " + b64(b"n,,m=u") + b"\r\n", ["501 5.5.2"]),
+        (
+            b"AUTH SCRAM-SHA-256 " + b64(b"n,,n=u,r=x") + b"\r\nQUJD\r\n",
+            [
+                "334 cj14c2VydmVybm9uY2Uscz1yMWtCTmZqK3hFWkdMVG1pZGhzS1NBPT0saT00MDk2",
+                "501 5.5.2",
+            ],
+        ),
+        (b"AUTH XOAUTH2 QUJD\r\n", ["501 5.5.2"]),
+        (b"AUTH XOAUTH2\r\nQUJD\r\n", ["334 ", "501 5.5.2"]),
+        (b"AUTH SCRAM-SHA-256\r\nQUJD\r\n", ["334 ", "501 5.5.2"]),
+        (b"AUTH LOGIN dXNlcg==\r\ncGVuY2ls\r\n", ["334 UGFzc3dvcmQ6", "235 2.7.0"]),
+        (
+            b"AUTH PLAIN " + b64(b"\0user\0pencil").replace(b"c", b"!c") + b"\r\n",
+            ["501 5.5.2"],
+        ),
+        (b"AUTH LOGIN =\r\nYQ==\r\n", ["334 UGFzc3dvcmQ6", "535 5.7.8"]),
+        (b"AUTH CRAM-MD5\r\n*\r\n", ["334 PHNlcnZlcm5vbmNlQHNzbXRwPg==", "501 5.7.0"]),
+        (b"AUTH SCRAM-SHA-256-PLUS\r\n", ["504 5.5.4"]),
     ],
 )
 def test_auth_nonsense(lines, codes):
@@ -665,7 +838,7 @@ def test_auth_nonsense(lines, codes):
     hub = Driver(auth_rules())
     hub.say(HELLO)
 
-    assert codes == hub.codes(lines)
+    assert codes == hub.heads(lines)
 
 
 def test_auth_needs_tls():
@@ -673,10 +846,32 @@ def test_auth_needs_tls():
     hub = Driver(auth_rules(auth_in_clear=False, starttls=True))
 
     assert not any("AUTH" in line for line in hub.say(HELLO))
-    assert [538] == hub.codes(b"AUTH PLAIN\r\n")
+    assert ["538 5.7.11"] == hub.heads(b"AUTH PLAIN\r\n")
     hub.say(b"STARTTLS\r\n")
     assert any(line.startswith("250-AUTH ") for line in hub.say(HELLO))
-    assert "235" == authenticate(hub, "PLAIN", "user", "pencil")[0][:3]
+    assert "235 2.7.0 " == authenticate(hub, "PLAIN", "user", "pencil")[0][:10]
+
+
+@pytest.mark.parametrize(
+    ("starttls", "secure", "words"),
+    [
+        (True, False, "530 5.7.0 STARTTLS and AUTH required"),
+        (False, False, "530 5.7.0 AUTH required"),
+        (True, True, "530 5.7.0 AUTH required"),
+    ],
+)
+def test_auth_required(starttls, secure, words):
+    """Who has to authenticate is told what comes first."""
+    hub = Driver(auth_rules(auth_required=True, starttls=starttls), secure=secure)
+
+    assert words == hub.say(HELLO + MAIL)[-1]
+
+
+def test_auth_without_nonce():
+    """Without fresh text no mechanism is safe, so there is none."""
+    hub = Driver(Rules("h", users={"u": "p"}, auth_in_clear=True))
+
+    assert ["504 5.5.4"] == hub.heads(HELLO + b"AUTH PLAIN\r\n")[1:]
 
 
 def test_auth_has_its_time():

@@ -1,0 +1,256 @@
+"""What follows from an outcome: records, the next try, reports, the end of a message.
+
+`plan` decides (pure); `carry_out` does it, in an order in which a crash at any point
+costs nobody a message and nobody a report:
+
+1. the outcomes, durably, so that nobody who has the message gets it again;
+2. the report to its sender, durably in the queue itself;
+3. that the sender has been told (`reported`);
+4. the message leaves: removed when all have it, else to failed/.
+
+Whoever finds a message with a refusal that was not reported goes on at 2.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+from ssmtp import accounts, bounce
+from ssmtp.agent import cargo, schedule
+from ssmtp.config import Config
+from ssmtp.errors import Failure
+from ssmtp.smtp.outcomes import DEFERRED, DOUBT, REFUSED, SENT, Outcome
+from ssmtp.spool.queue import Claim, Draft, Entry, Queue, Recipient
+from ssmtp.stamp import Stamp
+
+EXPIRED = "expired"
+OWED = frozenset((REFUSED, EXPIRED))
+CLOSED = frozenset((*OWED, "reported"))
+CRASHES_MOST = 3
+SOON = 900.0  # seconds until what could not be carried out is tried again
+
+
+class Plan:
+    """What is to be noted: outcomes by recipient, the next try, whether to warn."""
+
+    __slots__ = ("failure", "next_try", "records", "warn")
+
+    def __init__(self) -> None:
+        self.records: list[tuple[int, str, str]] = []
+        self.next_try = 0.0
+        self.warn = False
+        self.failure: Failure | None = None
+
+    def sends_all(self, entry: Entry) -> bool:
+        """Tell whether every recipient of the message has it now."""
+        if not all(state == SENT for _, state, _ in self.records):
+            return False
+        done = {number for number, _, _ in self.records}
+        return all(
+            number in done or recipient.state == SENT
+            for number, recipient in enumerate(entry.recipients)
+        )
+
+
+def plan(
+    entry: Entry, outcomes: list[Outcome], config: Config, now: float, chance: float
+) -> Plan:
+    """Decide what follows; the outcomes have the numbers of the entry.
+
+    `now` is the wall clock, `chance` from 0.0 to 1.0.
+    """
+    made = Plan()
+    over = schedule.expired(
+        now, entry.since, entry.next, config.queue_lifetime, entry.attempts
+    )
+    waits = prompt = False
+    sent = any(outcome.state == SENT for outcome in outcomes)
+    for outcome in outcomes:
+        state = outcome.state
+        if state in (DEFERRED, DOUBT):
+            if over:
+                state = EXPIRED
+            else:
+                waits = True
+                prompt = prompt or (sent and _too_many(outcome))
+        made.records.append((outcome.number, state, outcome.text))
+        if made.failure is None or outcome.state == REFUSED:
+            made.failure = outcome.failure or made.failure
+    tried = {outcome.number for outcome in outcomes}
+    left = [number for number in entry.open if number not in tried]
+    if prompt or (left and (sent or any(_is_new(entry, n) for n in left))):
+        made.next_try = now
+    else:
+        made.next_try = schedule.next_try(
+            now, entry.since, config.queue_lifetime, entry.attempts, chance
+        )
+    made.warn = (
+        waits
+        and not prompt
+        and not entry.warned
+        and schedule.warning_due(now, entry.since, entry.next, config.warning_after)
+    )
+    return made
+
+
+def turn(entry: Entry, most: int) -> list[int]:
+    """Return to whom a message is to go now, when `most` may be told at once (0: all).
+
+    Those who have not been tried come first, then chance decides.
+    """
+    numbers = entry.open
+    if not most or len(numbers) <= most:
+        return numbers
+    chance = {number: random.random() for number in numbers}
+    numbers.sort(key=lambda n: n if _is_new(entry, n) else len(chance) + chance[n])
+    return sorted(numbers[:most])
+
+
+def _is_new(entry: Entry, number: int) -> bool:
+    return entry.recipients[number].state == "waiting"
+
+
+def _too_many(outcome: Outcome) -> bool:
+    """Tell whether the mailhub took as many recipients as it takes at once."""
+    failure = outcome.failure
+    reply = failure.reply if failure is not None else None
+    # RFC 5321 §4.5.3.1.10
+    return reply is not None and (reply.code == 452 or reply.status == "4.5.3")
+
+
+def carry_out(made: Plan, claim: Claim, queue: Queue, config: Config, hub: str) -> None:
+    """Note what follows, durably, and release the claim; raises `SystemTrouble`."""
+    with claim:
+        if made.records:
+            claim.settle(made.records, made.next_try)
+        finish(claim, queue, config, hub)
+        if made.warn and claim.fd >= 0:
+            _warn(claim, queue, config, hub)
+
+
+def finish(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
+    """Report what was refused, and end a message that nobody waits for any more."""
+    entry = claim.entry
+    owed = [n for n, r in enumerate(entry.recipients) if r.state in OWED]
+    reason = next((_reason(entry, n) for n in owed), "")
+    if owed:
+        told = [n for n in owed if _wants(entry, n, "FAILURE")]
+        if told:
+            queue.add(*_report(bounce.FAILED, told, claim, config, hub))
+        records = [(n, "reported", entry.recipients[n].reply) for n in owed]
+        claim.settle(records, entry.next)
+    if entry.open:
+        return
+    closed = [n for n, r in enumerate(entry.recipients) if r.state in CLOSED]
+    if closed:
+        claim.to_failed(reason or _reason(entry, closed[0]))
+    else:
+        claim.done()
+
+
+def _warn(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
+    """Tell the sender that it takes time, once."""
+    entry = claim.entry
+    told = [n for n in entry.open if _wants(entry, n, "DELAY")]
+    if told:
+        queue.add(*_report(bounce.DELAYED, told, claim, config, hub))
+    planned = entry.next
+    claim.warned()
+    if entry.next != planned:
+        claim.settle([], planned)
+
+
+def _wants(entry: Entry, number: int, event: str) -> bool:
+    """Tell whether the sender is to hear of this (RFC 3461 section 4.1)."""
+    if entry.kind != "message" or not entry.reverse_path:
+        return False  # never a report about a report
+    notify = entry.recipients[number].notify
+    return notify is None or event in notify.upper().split(",")
+
+
+def _reason(entry: Entry, number: int) -> str:
+    recipient = entry.recipients[number]
+    return f"{recipient.address}: {recipient.reply}"
+
+
+def _report(
+    action: str, numbers: list[int], claim: Claim, config: Config, hub: str
+) -> tuple[Draft, list[bytes]]:
+    entry = claim.entry
+    now = stamp(time.time())
+    header = cargo.header(claim)
+    full = entry.ret == "FULL" and entry.octets <= bounce.FULL_MOST
+    full = full and action == bounce.FAILED
+    original = bounce.Original(
+        entry.message_id,
+        stamp(entry.time),
+        header,
+        b"".join(claim.blocks()) if full else None,
+        entry.envid,
+    )
+    victims = [
+        bounce.Victim(
+            entry.recipients[n].address,
+            entry.recipients[n].orcpt,
+            entry.recipients[n].reply,
+        )
+        for n in numbers
+    ]
+    until = None
+    if action == bounce.DELAYED:
+        until = stamp(entry.since + config.queue_lifetime)
+    host = accounts.host(config)
+    content = bounce.report(
+        action,
+        victims,
+        original,
+        to=entry.reverse_path,
+        host=host,
+        domain=accounts.domain(config),
+        hub=hub,
+        now=now,
+        until=until,
+    )
+    made = draft(
+        "bounce" if action == bounce.FAILED else "warning",
+        entry.reverse_path,
+        content,
+        owner=(entry.uid, entry.login),
+        mailhubs=entry.mailhubs,
+        name=bounce.message_id(host, now),
+    )
+    return made, [content]
+
+
+def draft(
+    kind: str,
+    to: str,
+    content: bytes,
+    *,
+    owner: tuple[int, str],
+    mailhubs: list[str],
+    name: str,
+) -> Draft:
+    """Return the draft of a message of our own, with the null reverse-path.
+
+    `owner` is a uid and its login, `name` the Message-ID.
+    """
+    header = content.index(b"\r\n\r\n") + 4
+    return Draft(
+        *owner,
+        "",
+        [Recipient(to, notify="NEVER")],
+        header=header,
+        message_id=name,
+        kind=kind,
+        smtputf8=not (content[:header].isascii() and to.isascii()),
+        eightbit=not content[header:].isascii(),
+        mailhubs=mailhubs,
+    )
+
+
+def stamp(at: float) -> Stamp:
+    """Return a time of the wall clock as header fields want it."""
+    offset = time.localtime(at).tm_gmtoff // 60
+    return Stamp(int(at), offset, f"{random.getrandbits(80):020x}")

@@ -1,0 +1,251 @@
+"""What the acceptor answers about the queue: own mail to everybody, all of it to root.
+
+    XLIST [all]          a line of JSON for each message
+    XSHOW ID             the message, its recipients, the lines of its header section
+    XDROP ID             remove it for good
+    XHOLD ID             do not try it until it is released
+    XRELEASE ID          try it again, also one that lies in failed/
+    XFLUSH [ID]          try it, or all, now
+    XSTATUS              how much there is, and how the sender fares
+
+An ID may be the beginning or the end of one. Who asks is what the kernel says about the
+connection; a message of somebody else does not exist for others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ssmtp import journal
+from ssmtp.agent import status
+from ssmtp.agent.hall import Hall
+from ssmtp.spool.queue import Entry
+
+VERBS = ("XLIST", "XSHOW", "XDROP", "XHOLD", "XRELEASE", "XFLUSH", "XSTATUS")
+STRANGER = 65534  # also everybody of another user namespace: nobody in particular
+LISTED = 10  # recipients in a line of XLIST
+TEXT_MOST = 300  # characters of a reason
+
+
+class Denied(Exception):
+    """An answer other than 250."""
+
+    def __init__(self, code: int, status: str, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+        self.status = status
+
+
+class Asker:
+    """Who asks; `trusted` may see and do everything."""
+
+    def __init__(self, uid: int, trusted: bool, hall: Hall) -> None:
+        self.uid = uid
+        self.trusted = trusted
+        self.hall = hall
+        self.queue = hall.queue
+
+    def owners(self, everybody: bool) -> int | None:
+        """Return whose messages are meant, None for all."""
+        if everybody and self.trusted:
+            return None
+        if everybody:
+            raise Denied(550, "5.7.1", "only root sees the mail of all users")
+        if self.uid == STRANGER:
+            raise Denied(550, "5.7.1", "who you are cannot be told from here")
+        return self.uid
+
+
+def to(word: str, argument: str, asker: Asker) -> Iterator[str]:
+    """Yield the lines of an answer; raises `Denied`, or `Failure` for the disk."""
+    for found in ANSWERS[word](argument, asker):
+        yield json.dumps(found)
+
+
+def _list(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
+    if argument not in ("", "all"):
+        raise Denied(501, "5.5.4", "XLIST takes nothing, or all")
+    owner = asker.owners(argument == "all")
+    troubles = status.troubles(asker.queue.path)
+    for failed in (False, True):
+        names = asker.queue.failed_ids(owner) if failed else asker.queue.ids(owner)
+        for name in sorted(names):
+            entry = asker.queue.look(name, failed=failed)
+            if entry is not None:
+                yield row(entry, failed, asker.hall, troubles)
+
+
+def row(
+    entry: Entry, failed: bool, hall: Hall, troubles: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what a list tells of a message.
+
+    While its mailhub is in trouble nothing is tried, so that is why it waits.
+    """
+    found = _row(entry, failed, hall)
+    if found["state"] == "waiting":
+        trouble = status.of(entry.mailhubs, troubles)
+        if trouble is not None:
+            found["reason"], found["next"] = trouble[2][:TEXT_MOST], trouble[3]
+    return found
+
+
+def _row(entry: Entry, failed: bool, hall: Hall) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "time": entry.time,
+        "uid": entry.uid,
+        "login": entry.login,
+        "from": entry.reverse_path,
+        "to": [recipient.address for recipient in entry.recipients[:LISTED]],
+        "recipients": len(entry.recipients),
+        "octets": entry.octets,
+        "state": _state(entry, failed, hall),
+        "attempts": entry.attempts,
+        "next": entry.next or None,
+        "reason": _reason(entry),
+        "kind": entry.kind,
+        "message_id": entry.message_id,
+    }
+
+
+def _state(entry: Entry, failed: bool, hall: Hall) -> str:
+    if failed:
+        return "failed"
+    if entry.held:
+        return "held"
+    if entry.crashed and hall.link.connected:
+        return "active"  # begun, and no word about it yet
+    if any(recipient.state == "doubt" for recipient in entry.recipients):
+        return "in-doubt"
+    return "waiting"
+
+
+def _reason(entry: Entry) -> str:
+    if entry.failed:
+        return entry.failed[:TEXT_MOST]
+    replies = [recipient.reply for recipient in entry.recipients if recipient.reply]
+    return replies[0][:TEXT_MOST] if replies else ""
+
+
+def _show(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
+    name, failed = _find(argument, asker)
+    entry = asker.queue.look(name, failed=failed)
+    if entry is None:
+        raise _gone(name)
+    yield row(entry, failed, asker.hall, status.troubles(asker.queue.path))
+    for recipient in entry.recipients:
+        yield {
+            "recipient": recipient.address,
+            "state": recipient.state,
+            "reply": recipient.reply,
+        }
+    section = b""
+    for block in asker.queue.content(name, failed=failed):
+        section += block
+        if len(section) >= entry.header:
+            break
+    for line in section[: entry.header].splitlines():
+        yield {"line": line.decode("utf-8", "backslashreplace")}
+
+
+def _drop(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
+    name, failed = _find(argument, asker)
+    if not asker.queue.drop(name, failed=failed):
+        raise _busy(name)
+    journal.note(f"{name} was dropped by uid {asker.uid}")
+    yield {"id": name}
+
+
+def _hold(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
+    name, failed = _find(argument, asker)
+    if failed:
+        raise Denied(550, "5.5.1", f"{name} is not tried any more")
+    if not asker.queue.hold(name):
+        raise _busy(name)
+    yield {"id": name}
+
+
+def _release(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
+    name, failed = _find(argument, asker)
+    again = asker.queue.requeue if failed else asker.queue.release
+    if not again(name):
+        raise _busy(name)
+    asker.hall.link.flush(name)
+    yield {"id": name}
+
+
+def _flush(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
+    if not argument:
+        # Everybody may ask for it: it costs one probe of the mailhub.
+        asker.hall.link.flush(None)
+        yield {"sender": _sender(asker)}
+        return
+    name, failed = _find(argument, asker)
+    if failed and not asker.queue.requeue(name):
+        raise _busy(name)
+    asker.hall.link.flush(name)
+    yield {"id": name, "sender": _sender(asker)}
+
+
+def _status(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
+    owner = None if asker.trusted else asker.uid
+    names = sorted(asker.queue.ids(owner))
+    oldest = asker.queue.look(names[0]) if names else None
+    octets = asker.hall.octets(owner)
+    yield {
+        "messages": len(names),
+        "octets": octets,
+        "oldest": oldest.time if oldest is not None else None,
+        "failed": sum(1 for _ in asker.queue.failed_ids(owner)),
+        "sender": _sender(asker),
+        "site": status.read(asker.queue.path) if asker.trusted else None,
+    }
+
+
+def _sender(asker: Asker) -> str:
+    return "connected" if asker.hall.link.connected else "away"
+
+
+ANSWERS: dict[str, Callable[[str, Asker], Iterator[dict[str, Any]]]] = {
+    "XLIST": _list,
+    "XSHOW": _show,
+    "XDROP": _drop,
+    "XHOLD": _hold,
+    "XRELEASE": _release,
+    "XFLUSH": _flush,
+    "XSTATUS": _status,
+}
+
+
+def _find(word: str, asker: Asker) -> tuple[str, bool]:
+    """Return the one message of the asker's that a word names, and if it has failed."""
+    if not word:
+        raise Denied(501, "5.5.4", "name a message")
+    owner = None if asker.trusted else asker.owners(False)
+    found = []
+    for failed, names in (
+        (False, asker.queue.ids(owner)),
+        (True, asker.queue.failed_ids(owner)),
+    ):
+        for name in names:
+            if name == word:
+                return name, failed
+            if name.startswith(word) or name.endswith(word):
+                found.append((name, failed))
+    if not found:
+        raise Denied(550, "5.1.1", f"no message {word[:60]} is in the queue")
+    if len(found) > 1:
+        words = f"{word[:60]} may be any of {len(found)} messages"
+        raise Denied(550, "5.5.4", words)
+    return found[0]
+
+
+def _busy(name: str) -> Denied:
+    return Denied(450, "4.2.1", f"{name} is being sent just now, or has left the queue")
+
+
+def _gone(name: str) -> Denied:
+    return Denied(550, "5.1.1", f"{name} has left the queue")

@@ -1,0 +1,305 @@
+"""One connection to the acceptor: a session, and the user at its other end.
+
+Who that is, the kernel says. What the message needs is done here as on the direct road
+(`direct.prepare`), and 250 is said once the queue has it safe on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+
+from ssmtp import bs, direct, journal
+from ssmtp.accounts import Caller
+from ssmtp.agent import answers, senders
+from ssmtp.agent.hall import Hall
+from ssmtp.content import Content
+from ssmtp.conversation import BLOCK, Conversation
+from ssmtp.envelope import Envelope
+from ssmtp.errors import Deferred, Failure, bug
+from ssmtp.intake import Intake
+from ssmtp.message import Message
+from ssmtp.options import Options
+from ssmtp.smtp.events import Verb
+from ssmtp.smtp.paths import Path, from_xtext
+from ssmtp.smtp.reply import Reply
+from ssmtp.smtp.rules import Rules
+from ssmtp.spool.queue import Draft, NoSpace, Recipient
+
+OFTEN = 1 << 20  # octets of a message, after which the room is looked at again
+AT_ONCE = 50  # lines of an answer that are written at once
+
+
+class Desk(Conversation):
+    """Takes messages from one user, and answers questions about the queue."""
+
+    __slots__ = (
+        "caller",
+        "full",
+        "hall",
+        "notice",
+        "poll",
+        "sock",
+        "submitter",
+        "until",
+    )
+
+    def __init__(
+        self,
+        hall: Hall,
+        sock: socket.socket,
+        rules: Rules,
+        caller: Caller,
+        *,
+        submitter: bool,
+    ) -> None:
+        """`submitter`: the peer is a process of the caller's, not just any program."""
+        super().__init__(rules, sock.fileno(), sock.fileno())
+        self.hall = hall
+        self.sock = sock
+        self.caller = caller
+        self.submitter = submitter
+        self.until: float | None = None  # when the message has to be complete
+        self.full: Failure | None = None  # why the message that comes is refused
+        self.notice = True  # the end of the agent is still to be told
+        self.poll = select.poll()
+        self.poll.register(sock, select.POLLIN)
+        self.poll.register(hall.closing, select.POLLIN)
+        sock.setblocking(False)
+
+    # Octets, and how long to wait for them
+
+    def read(self) -> bytes:
+        """Return what came next; nothing once the session is to end."""
+        while True:
+            try:
+                return self.sock.recv(BLOCK)
+            except BlockingIOError:
+                pass
+            if not self.notice and self.session.transaction is None:
+                return self._end("the agent is being restarted, try again")
+            now = time.monotonic()
+            idle = now + self.hall.idle_seconds
+            until = idle if self.until is None else min(idle, self.until)
+            patience = max(0, int((until - now) * 1000)) + 1
+            ready = [fd for fd, _ in self.poll.poll(patience)]
+            if self.hall.closing in ready:
+                self.notice = False
+                self.poll.unregister(self.hall.closing)
+                closing = time.monotonic() + self.hall.grace_seconds
+                self.until = min(self.until or closing, closing)
+            elif not ready:
+                return self._end("you took too long")
+
+    def _end(self, words: str) -> bytes:
+        self.session.shut_down(words)
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """Write all of it; raises TimeoutError for a peer that does not read."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self.sock.send(view) :]
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(self.sock, select.POLLOUT)
+                if not poll.poll(self.hall.idle_seconds * 1000):
+                    raise TimeoutError("the peer does not read") from None
+
+    # Messages
+
+    def sender(self, path: Path) -> None:
+        """Refuse mail that there is no room for, before it is sent."""
+        self.until = time.monotonic() + self.hall.message_seconds
+        self.hall.admit(self.caller.uid, int(path.parameters.get("SIZE") or 0))
+
+    def message(self) -> None:
+        self.full = None
+        try:
+            super().message()
+        finally:
+            self.until = None
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content; of one that the queue has no room for, the beginning."""
+        size, looked = 0, 0
+        for block in super().blocks():
+            size += len(block)
+            if self.full is None and size - looked > OFTEN:
+                looked = size
+                try:
+                    self.hall.room(self.caller.uid, size)
+                except Failure as full:
+                    self.full = full
+            if self.full is None:
+                yield block
+
+    def submit(self, taken: Intake) -> str:
+        """Put a message into the queue; return the words that say so."""
+        if self.full is not None:
+            raise self.full
+        begun = time.monotonic()
+        options = self._options()
+        account = self.hall.account(self.caller)
+        try:
+            envelope, message = direct.prepare(account, options, taken)
+            senders.check(account, self.caller.login, envelope, message)
+            content = message.render(True, True)
+            draft = self._draft(account, envelope, message, options)
+            draft.header = len(content.header)
+            draft.eightbit = content.eightbit
+            name = self._queued(draft, content)
+        except Failure as failure:
+            self._log_failure(failure, account, options, begun)
+            raise
+        except Exception as error:  # a mistake of ours is a reply, too
+            mistake = bug(error)
+            self._log_failure(mistake, account, options, begun)
+            raise mistake from error
+        self._log(name, envelope, message, content.size, options, account, taken)
+        if self._wants("XWAIT"):
+            return self._wait(name)
+        self.hall.link.new(name)
+        return f"queued as {name}"
+
+    def _queued(self, draft: Draft, content: Content) -> str:
+        try:
+            return self.hall.queue.add(draft, content.blocks())
+        except NoSpace as full:
+            words = full.sentence()
+            raise Deferred(words, reply=Reply(452, [f"4.3.1 {words}"])) from full
+
+    def _wants(self, keyword: str) -> bool:
+        transaction = self.session.transaction
+        return transaction is not None and keyword in transaction.sender.parameters
+
+    def _options(self) -> Options:
+        """Make the command line that would have sent this one message."""
+        transaction = self.session.transaction
+        assert transaction is not None
+        given = dict(transaction.sender.parameters)
+        notify = bs.notify_of([path.parameters for path in transaction.recipients])
+        given["NOTIFY"] = notify or given.get("XNOTIFY")
+        recipients = [path.text for path in transaction.recipients]
+        options = bs.fill(
+            Options("sendmail"), transaction.sender.text, recipients, given
+        )
+        if "XFROM" in given:
+            options.reverse_path = None
+        options.full_name = from_xtext(given.get("XNAME") or "") or None
+        options.log_tag = from_xtext(given.get("XTAG") or "") or None
+        options.read_recipients = "XREAD" in given
+        return options
+
+    def _draft(
+        self,
+        account: direct.Account,
+        envelope: Envelope,
+        message: Message,
+        options: Options,
+    ) -> Draft:
+        path = envelope.reverse_path
+        hubs = account.identity.mailhubs
+        own = hubs is not account.config.mailhubs
+        return Draft(
+            self.caller.uid,
+            self.caller.login,
+            "" if path is None else str(path),
+            self._recipients(envelope),
+            message_id=message.message_id,
+            smtputf8=envelope.needs_smtputf8 or message.needs_smtputf8,
+            ret=options.ret,
+            envid=options.envid,
+            body=options.body,
+            mailhubs=map(str, hubs) if own else (),
+        )
+
+    def _recipients(self, envelope: Envelope) -> list[Recipient]:
+        """Give each recipient its own wishes, where it is clear whose they are."""
+        transaction = self.session.transaction
+        assert transaction is not None
+        wishes = [path.parameters for path in transaction.recipients]
+        if len(wishes) != len(envelope.recipients) or self.submitter:
+            return [Recipient(str(a), envelope.notify) for a in envelope.recipients]
+        return [
+            Recipient(str(address), wish.get("NOTIFY"), wish.get("ORCPT"))
+            for address, wish in zip(envelope.recipients, wishes, strict=True)
+        ]
+
+    def _wait(self, name: str) -> str:
+        """Wait for the mailhub's verdict on a queued message; raises it."""
+        verdict = self.hall.verdict(name)
+        code, text = int(verdict["code"]), str(verdict["text"])
+        if code // 100 == 2:
+            return f"sent: {text} (was queued as {name})"
+        words = f"queued as {name}; {text}"
+        raise Deferred(words, reply=Reply(code, [f"{verdict['status']} {words}"]))
+
+    # The log
+
+    def _log(
+        self,
+        name: str,
+        envelope: Envelope,
+        message: Message,
+        size: int,
+        options: Options,
+        account: direct.Account,
+        taken: Intake,
+    ) -> None:
+        transaction = self.session.transaction
+        assert transaction is not None
+        notes = from_xtext(transaction.sender.parameters.get("XNOTES") or "")
+        repairs = [*filter(None, [notes]), *taken.notes, *message.notes]
+        try:
+            journal.queued(
+                name,
+                envelope=envelope,
+                message_id=message.message_id,
+                login=self.caller.login,
+                uid=self.caller.uid,
+                size=size,
+                tag=options.log_tag,
+                repairs=repairs,
+                log_file=account.config.log_file,
+            )
+        except Exception:
+            pass  # the message is queued, and that is what must be said
+
+    def _log_failure(
+        self, failure: Failure, account: direct.Account, options: Options, begun: float
+    ) -> None:
+        try:
+            journal.failed(
+                failure,
+                login=self.caller.login,
+                uid=self.caller.uid,
+                tag=options.log_tag,
+                seconds=time.monotonic() - begun,
+                log_file=account.config.log_file,
+            )
+        except Exception:
+            pass
+
+    # The queue
+
+    def verb(self, event: Verb) -> None:
+        """Answer a question about the queue, or an order to it."""
+        trusted = self.caller.uid in (0, os.getuid())
+        asker = answers.Asker(self.caller.uid, trusted, self.hall)
+        try:
+            found = answers.to(event.word, event.argument, asker)
+            for number, text in enumerate(found, 1):
+                self.session.reply(250, "2.0.0", text, more=True)
+                if number % AT_ONCE == 0:
+                    self.flush()
+        except answers.Denied as denied:
+            self.session.reply(denied.code, denied.status, str(denied))
+        except Failure as failure:
+            self.session.reply(451, "4.3.0", failure.sentence())
+        else:
+            self.session.reply(250, "2.0.0", "ok")

@@ -1,0 +1,202 @@
+"""What all connections of the acceptor share: configuration, limits, queue, the link.
+
+The configuration is read anew when one of its files has changed. One that is wrong then
+is told in the log, and the one before holds on: a typo must not cost mail. What it says
+about passwords is thrown away at once; the acceptor has no use for them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from ssmtp import direct
+from ssmtp.accounts import Caller
+from ssmtp.agent import status
+from ssmtp.agent.limits import Limits
+from ssmtp.agent.link import Switchboard, Word
+from ssmtp.config import Config
+from ssmtp.errors import Failure
+from ssmtp.spool.queue import Queue, owner_of
+
+PASSWD = "/etc/passwd"
+FRESH = 300.0  # seconds for which an account is believed, for users of no file
+AWAY = 3.0  # seconds for which --wait waits for a sender, or for its word
+SLICE = 0.5  # seconds until --wait looks again how things are
+SECRETS = (
+    "auth_pass",
+    "auth_pass_command",
+    "auth_pass_credential",
+    "auth_pass_file",
+    "auth_user",
+    "proxy",
+)
+
+Stamp = tuple[object, ...]
+
+
+class Hall:
+    """The acceptor's common state; all methods may be called by any thread.
+
+    `closing` is a descriptor that becomes readable when the agent ends. `message`,
+    `idle` and `grace` are how long a message may take, how long a client may be silent,
+    and how long a message may take once the agent is ending.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        queue: Queue,
+        link: Switchboard,
+        tell: Callable[[str], None],
+        *,
+        idle_seconds: float = 300.0,
+        message_seconds: float = 900.0,
+        grace_seconds: float = 5.0,
+        wait_seconds: float = 600.0,
+    ) -> None:
+        self.path = path
+        self.queue = queue
+        self.link = link
+        self.idle_seconds = idle_seconds
+        self.message_seconds = message_seconds
+        self.grace_seconds = grace_seconds
+        self.wait_seconds = wait_seconds
+        self.closing, self._close = os.pipe()
+        self._ending = False
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._site = _without_secrets(direct.site(path))
+        self._stamp = self._files()
+        self._accounts: dict[int, tuple[direct.Account, float]] = {}
+        self._limits = Limits(self._site.config)
+
+    @property
+    def config(self) -> Config:
+        """The configuration that holds now."""
+        return self._site.config
+
+    def account(self, caller: Caller) -> direct.Account:
+        """Return what the configuration says about a user; raises `ConfigError`."""
+        with self._lock:
+            self._renew()
+            now = time.monotonic()
+            known = self._accounts.get(caller.uid)
+            if known is not None and now < known[1]:
+                return known[0]
+            site = self._site
+        # Outside of the lock: a directory of users may take its time.
+        account = direct.account_of(site, caller)
+        with self._lock:
+            if self._site is site:
+                self._accounts[caller.uid] = (account, now + FRESH)
+        return account
+
+    def enter(self, uid: int) -> str:
+        """Count a connection in; return why it is not to be, or nothing."""
+        with self._lock:
+            return self._limits.enter(uid)
+
+    def leave(self, uid: int) -> None:
+        """Count a connection out."""
+        with self._lock:
+            self._limits.leave(uid)
+
+    def admit(self, uid: int, size: int) -> None:
+        """Raise `Deferred` when a user may not send another message now."""
+        self.room(uid, size)
+        with self._lock:
+            self._limits.message(uid, time.monotonic())
+
+    def room(self, uid: int, size: int) -> None:
+        """Raise `Deferred` when so many octets more are too many for a user."""
+        messages, octets = self.queue.usage(uid)
+        with self._lock:
+            self._limits.room(uid, messages, octets, size)
+
+    def verdict(self, name: str) -> Word:
+        """Tell the sender of a message, and return what it says of it."""
+        link = self.link
+        link.expect(name)
+        try:
+            since = time.time()
+            link.new(name)
+            begun = time.monotonic()
+            while (waited := time.monotonic() - begun) < self.wait_seconds:
+                if found := link.wait(name, min(SLICE, self.wait_seconds)):
+                    return found
+                entry = self.queue.look(name)
+                if entry is None:
+                    # The word about it is on its way, or was said too early.
+                    return link.wait(name, AWAY) or self._gone(name)
+                trouble = status.of(
+                    entry.mailhubs, status.troubles(self.queue.path, since)
+                )
+                if trouble is not None:
+                    return _word(*trouble[:3])
+                if self._ending:
+                    return _word(450, "4.3.2", "the agent is being restarted")
+                if not link.connected and waited > AWAY:
+                    return _word(450, "4.3.2", "no sender is there to send it")
+            return _word(450, "4.4.7", f"no verdict within {self.wait_seconds:g} s")
+        finally:
+            link.forget(name)
+
+    def _gone(self, name: str) -> Word:
+        """Return what is known of a message that is no longer queued."""
+        failed = self.queue.look(name, failed=True)
+        if failed is not None:
+            return _word(554, "5.0.0", failed.failed or "it could not be sent")
+        return _word(451, "4.4.7", "it has left the queue; the log tells why")
+
+    def close(self) -> None:
+        """Tell every session that the agent ends."""
+        self._ending = True
+        os.close(self._close)
+
+    def octets(self, uid: int | None) -> int:
+        """Return how much of the disk the messages of a user take, or of all."""
+        if uid is not None:
+            return self.queue.usage(uid)[1]
+        owners = {owner_of(name) or 0 for name in self.queue.ids()}
+        return sum(self.queue.usage(owner)[1] for owner in owners)
+
+    def _files(self) -> Stamp:
+        aliases = self._site.config.aliases
+        files = (self.path, direct.beside_it(self.path), PASSWD, aliases)
+        return tuple(_stamp(file) for file in files if file)
+
+    def _renew(self) -> None:
+        stamp = self._files()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        self._accounts.clear()
+        try:
+            site = direct.site(self.path)
+        except Failure as failure:
+            self._tell(f"{failure.sentence()} (what held before still holds)")
+            return
+        self._site = _without_secrets(site)
+        self._limits.config = self._site.config
+        self._stamp = self._files()
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
+
+
+def _without_secrets(site: direct.Site) -> direct.Site:
+    for name in SECRETS:
+        setattr(site.config, name, None)
+    return site
+
+
+def _word(code: int, status: str, text: str) -> Word:
+    return {"code": code, "status": status, "text": text}

@@ -1,0 +1,324 @@
+"""How the two halves talk: one word a line, in JSON, over a socket of their own.
+
+    acceptor → sender   {"new": ID}                  there is a message
+                        {"flush": ID} {"flush": null}   try it, or all, now
+    sender → acceptor   {"done": ID, "code": 250, "status": "2.0.0", "text": "…"}
+
+No mail depends on a word. One that is lost, because the other half is away or does not
+listen, costs time: the sender looks through the queue when it has connected, and every
+now and then. Nobody but the user of the agent can open the socket (0600).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ssmtp.errors import SystemTrouble
+
+Word = dict[str, Any]
+LINE_MOST = 65536  # octets of a word
+AGAIN = 1.0  # seconds between two attempts to connect
+LATEST = 5.0
+
+
+class Switchboard:
+    """The acceptor's end: it listens, for one sender at a time; the latest counts."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._sender: socket.socket | None = None
+        self._waiting: dict[str, list[Word]] = {}
+        self._told = threading.Condition(self._lock)
+        self._listener: socket.socket | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a sender listens."""
+        return self._sender is not None
+
+    def start(self) -> None:
+        """Listen; raises `SystemTrouble`."""
+        try:
+            self._listener = self._bound()
+        except OSError as error:
+            raise SystemTrouble(
+                f"cannot listen at {self.path}: {error.strerror}", "see who owns it"
+            ) from error
+        threading.Thread(target=self._accept, name="link", daemon=True).start()
+
+    def _bound(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if os.path.lexists(self.path):
+                os.unlink(self.path)
+            before = os.umask(0o177)
+            try:
+                listener.bind(self.path)
+            finally:
+                os.umask(before)
+            listener.listen(4)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def close(self) -> None:
+        """Stop listening, and hang up."""
+        if self._listener is not None:
+            _shut(self._listener)
+            try:
+                os.unlink(self.path)
+            except OSError:
+                pass
+        with self._lock:
+            if self._sender is not None:
+                _shut(self._sender)
+            self._told.notify_all()
+
+    def new(self, name: str) -> None:
+        """Say that there is a message."""
+        self._say({"new": name})
+
+    def flush(self, name: str | None) -> None:
+        """Ask for a message, or all of them, to be tried now."""
+        self._say({"flush": name})
+
+    def expect(self, name: str) -> None:
+        """Remember what will be said about a message, for `wait`."""
+        with self._lock:
+            self._waiting[name] = []
+
+    def forget(self, name: str) -> None:
+        """Expect nothing more."""
+        with self._lock:
+            self._waiting.pop(name, None)
+
+    def wait(self, name: str, seconds: float) -> Word | None:
+        """Return the verdict about an expected message; None when it comes too late."""
+        until = time.monotonic() + seconds
+        with self._lock:
+            while not self._waiting[name]:
+                left = until - time.monotonic()
+                if left <= 0:
+                    return None
+                self._told.wait(left)
+            return self._waiting[name][0]
+
+    def _say(self, word: Word) -> None:
+        line = _line(word)
+        with self._lock:
+            sender = self._sender
+            if sender is None:
+                return
+            try:
+                sent = sender.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except OSError:
+                sent = 0
+            if sent < len(line):
+                # It is behind. It will look for itself when it comes back.
+                self._sender = None
+                _shut(sender)
+
+    def _accept(self) -> None:
+        listener = self._listener
+        assert listener is not None
+        while True:
+            try:
+                sender, _ = listener.accept()
+            except OSError:
+                if listener.fileno() < 0:
+                    return
+                time.sleep(AGAIN)
+                continue
+            with self._lock:
+                before, self._sender = self._sender, sender
+            if before is not None:
+                _shut(before)
+            threading.Thread(
+                target=self._listen, args=(sender,), name="link", daemon=True
+            ).start()
+
+    def _listen(self, sender: socket.socket) -> None:
+        try:
+            for word in _words(sender):
+                name = word.get("done")
+                with self._lock:
+                    waiting = self._waiting.get(name) if name else None
+                    if waiting is not None:
+                        waiting.append(word)
+                        self._told.notify_all()
+        except OSError:
+            pass
+        with self._lock:
+            if self._sender is sender:
+                self._sender = None
+        sender.close()
+
+
+class Ear:
+    """The sender's end. It never raises, and connects again by itself.
+
+    `words` and `fileno` are for one thread, `done` and `wake` for any.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self.path = path
+        self._socket: socket.socket | None = None
+        self._held = b""
+        self._next = 0.0
+        self._pause = AGAIN
+        self._lock = threading.Lock()
+        self._woken, self._waker = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._waker, False)
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for, -1 while nobody is connected."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def words(self, seconds: float = 0.0) -> list[Word]:
+        """Return what was said; wait so many seconds for it.
+
+        After it has connected, the first word is {"flush": null, "rescan": true}.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            found = self._connect() or self._read()
+            left = until - time.monotonic()
+            if found or left <= 0:
+                return found
+            if self._wait(left):
+                return self._read()
+
+    def done(self, name: str, code: int, status: str, text: str) -> None:
+        """Say what became of a message."""
+        with self._lock:
+            if self._socket is None:
+                return
+            line = _line(
+                {"done": name, "code": code, "status": status, "text": text[:2000]}
+            )
+            try:
+                flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+                if self._socket.send(line, flags) == len(line):
+                    return
+            except OSError:
+                pass
+            # Half a word would spoil the next; `words` notices, and connects again.
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def wake(self) -> None:
+        """Let `words` return."""
+        try:
+            os.write(self._waker, b"!")
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Hang up."""
+        self._hang_up()
+        os.close(self._woken)
+        os.close(self._waker)
+
+    def _connect(self) -> list[Word]:
+        if self._socket is not None or self.path is None:
+            return []
+        now = time.monotonic()
+        if now < self._next:
+            return []
+        fresh = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            fresh.setblocking(False)
+            fresh.connect(self.path)
+        except OSError:
+            fresh.close()
+            self._next = now + self._pause
+            self._pause = min(self._pause * 2, LATEST)
+            return []
+        self._pause, self._held = AGAIN, b""
+        with self._lock:
+            self._socket = fresh
+        return [{"flush": None, "rescan": True}]
+
+    def _read(self) -> list[Word]:
+        if self._socket is None:
+            return []
+        try:
+            data = self._socket.recv(LINE_MOST)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up()
+            self._next = time.monotonic() + AGAIN
+            return []
+        lines = (self._held + data).split(b"\n")
+        self._held = lines.pop()[:LINE_MOST]
+        return [word for line in lines if (word := _word(line))]
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait for a word, or the next attempt to connect; True when woken."""
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        if self._socket is not None:
+            poll.register(self._socket, select.POLLIN)
+        elif self.path is not None:
+            seconds = min(seconds, max(0.0, self._next - time.monotonic()))
+        ready = [fd for fd, _ in poll.poll(int(seconds * 1000) + 1)]
+        if self._woken not in ready:
+            return False
+        try:
+            os.read(self._woken, 4096)
+        except OSError:
+            pass
+        return True
+
+    def _hang_up(self) -> None:
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
+
+def _line(word: Word) -> bytes:
+    return json.dumps(word).encode("ascii") + b"\n"
+
+
+def _words(source: socket.socket) -> Iterator[Word]:
+    """Yield words as they come, until the other end hangs up; raises OSError."""
+    held = b""
+    while data := source.recv(LINE_MOST):
+        lines = (held + data).split(b"\n")
+        held = lines.pop()
+        if len(held) > LINE_MOST:
+            return
+        yield from (word for line in lines if (word := _word(line)))
+
+
+def _word(line: bytes) -> Word:
+    """Return a word, an empty one for what is none."""
+    try:
+        word = json.loads(line)
+    except ValueError:
+        return {}
+    return word if isinstance(word, dict) else {}
+
+
+def _shut(one: socket.socket) -> None:
+    try:
+        one.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    one.close()

@@ -1,0 +1,150 @@
+"""What the sender says about messages and mailhubs: the log, XWAIT, the administrator.
+
+The administrator (`Root=`) is written to once for each trouble with a mailhub, when it
+has lasted for `WarningAfter`. That message waits in the queue like all others; so it
+tells afterwards, and the log, `ssmtpctl agent status` and site.json tell in time.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ssmtp import accounts, bounce, journal
+from ssmtp.address import parse_list
+from ssmtp.agent import cargo
+from ssmtp.agent.aftermath import Plan, draft, stamp
+from ssmtp.agent.loop import boottime
+from ssmtp.agent.site import Site
+from ssmtp.config import Config
+from ssmtp.errors import Failure, InDoubt, InputRefused
+from ssmtp.smtp.outcomes import SENT, Result
+from ssmtp.spool.queue import Entry, Queue
+
+
+def verdict(made: Plan) -> tuple[int, str, str]:
+    """Return code, status and text for whoever waits for this message (XWAIT)."""
+    worst, text = 250, ""
+    for _, state, reply in made.records:
+        code = {"sent": 250, "refused": 554, "expired": 554}.get(state, 451)
+        if code == 554 or (code == 451 and worst == 250) or not text:
+            worst, text = max(code, worst) if code != 250 else worst, reply
+    status = text[4:].partition(" ")[0]
+    if status[:2] != f"{worst // 100}." or status.count(".") != 2:
+        status = f"{worst // 100}.0.0"
+    return worst, status, text
+
+
+def log_outcomes(
+    entry: Entry,
+    result: Result,
+    hub: str,
+    seconds: float,
+    log_file: str | None,
+) -> None:
+    """Log one line for those who got the message, and one for each other reason."""
+    sent = [outcome.number for outcome in result.outcomes if outcome.state == SENT]
+    try:
+        if sent and result.receipt is not None:
+            journal.sent(
+                result.receipt,
+                envelope=cargo.envelope(entry, sent),
+                message_id=entry.message_id,
+                login=entry.login,
+                uid=entry.uid,
+                seconds=seconds,
+                log_file=log_file,
+                name=entry.id,
+            )
+        reasons: dict[str, tuple[Failure, list[int]]] = {}
+        for outcome in result.outcomes:
+            if outcome.failure is not None:
+                failure = outcome.failure
+                reasons.setdefault(failure.what, (failure, []))[1].append(
+                    outcome.number
+                )
+        for failure, numbers in reasons.values():
+            journal.failed(
+                failure,
+                login=entry.login,
+                uid=entry.uid,
+                envelope=cargo.envelope(entry, numbers),
+                message_id=entry.message_id,
+                size=entry.octets,
+                hub=hub,
+                seconds=seconds,
+                log_file=log_file,
+                name=entry.id,
+            )
+    except InputRefused:
+        journal.note(f"{entry.id} has an envelope that cannot be told", bad=True)
+
+
+def log_crash(entry: Entry, config: Config) -> None:
+    """Log that it is not known what came of the last try (RFC 1047)."""
+    failure = InDoubt(
+        f"in doubt: this program ended while it was sending message {entry.message_id}",
+        "it is sent again, and may arrive twice",
+    )
+    try:
+        journal.failed(
+            failure,
+            login=entry.login,
+            uid=entry.uid,
+            envelope=cargo.envelope(entry, entry.open),
+            message_id=entry.message_id,
+            size=entry.octets,
+            hub=str(config.mailhubs[0]),
+            log_file=config.log_file,
+            name=entry.id,
+        )
+    except InputRefused:
+        journal.note(f"{entry.id}: {failure.sentence()}", bad=True)
+
+
+def write(queue: Queue, config: Config, site: Site) -> None:
+    """Queue a message to the administrator about a mailhub; raises `SystemTrouble`."""
+    if not config.root:
+        return
+    now = stamp(time.time())
+    hours = (boottime() - site.since) / 3600
+    host, domain = accounts.host(config), accounts.domain(config)
+    lines = [
+        f"No mail from {host} has reached {site.mailhubs[0]} for {hours:.1f} hours.",
+        "",
+        f"What went wrong: {site.what}.",
+    ]
+    if site.next_step:
+        lines.append(f"What to do: {site.next_step}.")
+    lines += [
+        "",
+        "All mail is kept, nothing was sent back, and it goes out by itself when the",
+        "mailhub can be used again. This message was queued like all others, so the",
+        "trouble was over when you got it. `ssmtpctl agent status` tells how it is",
+        "now, and `ssmtpctl queue list` what is waiting.",
+    ]
+    for to in _administrators(config, domain):
+        content = bounce.notice(
+            f"{host}: trouble with the mailhub {site.mailhubs[0]}",
+            "\n".join(lines) + "\n",
+            to=to,
+            host=host,
+            domain=domain,
+            now=now,
+        )
+        made = draft(
+            "notice",
+            to,
+            content,
+            owner=(0, "root"),
+            mailhubs=[],
+            name=bounce.message_id(host, now),
+        )
+        queue.add(made, [content])
+
+
+def _administrators(config: Config, domain: str) -> list[str]:
+    try:
+        boxes = parse_list(config.root or "", "Root")
+    except InputRefused:
+        return []
+    return [f"{box.local}@{box.domain or domain}" for box in boxes]

@@ -1,0 +1,27 @@
+"""At most so many messages in any span of so many seconds (`RateLimit=`); pure."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class Rate:
+    """The times of the latest messages, as many as the limit has.
+
+    Counted as those do who set such limits: no span of that length has more.
+    """
+
+    def __init__(self, limit: tuple[int, float] | None) -> None:
+        self._count, self._seconds = limit or (0, 0.0)
+        self._times: deque[float] = deque(maxlen=self._count or None)
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until a message may go; 0.0 when it may go now."""
+        if not self._count or len(self._times) < self._count:
+            return 0.0
+        return max(0.0, self._times[0] + self._seconds - now)
+
+    def take(self, now: float) -> None:
+        """Count a message that goes now."""
+        if self._count:
+            self._times.append(now)

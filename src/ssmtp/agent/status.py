@@ -1,0 +1,56 @@
+"""What the sender has written down about its mailhubs (`site.json` beside the queue).
+
+The acceptor reads it to tell people why their mail waits. It may be old, of another
+version, or not there: then nothing is known.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+NAME = "site.json"
+REPLIES = {"auth": (454, "4.7.0"), "configuration": (451, "4.3.5")}
+LATER = (451, "4.3.0")
+
+
+def read(spool: str) -> Any:
+    """Return all of it, None if there is nothing."""
+    try:
+        with open(os.path.join(spool, NAME), encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
+def troubles(spool: str, since: float = 0.0) -> list[dict[str, Any]]:
+    """Return what is known of mailhubs in trouble, if it was written after `since`.
+
+    `since` is a time of the wall clock; the file knows whole seconds.
+    """
+    found = read(spool)
+    sites = found.get("sites") if isinstance(found, dict) else None
+    written = found.get("time") if isinstance(found, dict) else None
+    if since and not (isinstance(written, int | float) and written >= int(since)):
+        return []
+    return [
+        one
+        for one in (sites if isinstance(sites, list) else [])
+        if isinstance(one, dict) and one.get("state") == "trouble"
+    ]
+
+
+def of(
+    mailhubs: list[str], among: list[dict[str, Any]]
+) -> tuple[int, str, str, Any] | None:
+    """Return the trouble that a message with these mailhubs waits for, if any.
+
+    Code and status of a reply, a sentence, and the time of the next try. A message that
+    names no mailhubs has those of the configuration.
+    """
+    for one in among:
+        if mailhubs in ([], one.get("mailhubs")):
+            code, status = REPLIES.get(str(one.get("kind")), LATER)
+            return code, status, str(one.get("what")), one.get("next_try")
+    return None

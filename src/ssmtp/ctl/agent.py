@@ -1,0 +1,204 @@
+"""`ssmtpctl agent`: run the agent or one of its halves, and ask how it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from ssmtp import configfile
+from ssmtp.errors import (
+    EX_CONFIG,
+    EX_NOPERM,
+    EX_OK,
+    EX_TEMPFAIL,
+    EX_UNAVAILABLE,
+    Failure,
+)
+from ssmtp.spool.keptfile import escape
+
+EXAMPLES = """\
+Examples:
+  ssmtpctl agent status      is the mail of this machine going out?
+  ssmtpctl agent run         run the agent in the foreground (containers, no systemd)
+"""
+
+EPILOG = """\
+Under systemd the units ssmtp.socket, ssmtp-acceptor.service and ssmtp-sender.service
+run `accept` and `send`; nobody needs to type them.
+
+Exit codes of status: 0 all is well, 69 no agent answers, 75 mail waits for the mailhub
+or for the sender, 77 the mailhub refuses the credentials, 78 the configuration is
+wrong.
+"""
+
+STATES = {"auth": EX_NOPERM, "configuration": EX_CONFIG}
+
+
+def add(subparsers: Any) -> None:
+    """Describe the verb and its own commands."""
+    parser = subparsers.add_parser(
+        "agent",
+        help="run the agent that queues and sends, and ask how it is",
+        examples=EXAMPLES,
+        epilog=EPILOG,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    run_ = commands.add_parser("run", help="run both halves in the foreground")
+    _paths(run_)
+    run_.add_argument(
+        "--listen", metavar="PATH", help="the socket to make (AgentSocket=)"
+    )
+    run_.add_argument(
+        "--user",
+        metavar="NAME",
+        help="for root: the user to become (default: ssmtp, if there is one)",
+    )
+
+    accept = commands.add_parser("accept", help="run the half that programs talk to")
+    _paths(accept)
+    accept.add_argument(
+        "--listen",
+        metavar="PATH",
+        help="the socket to make, when none is handed over by systemd",
+    )
+
+    send = commands.add_parser("send", help="run the half that talks to the mailhub")
+    _paths(send)
+    send.add_argument(
+        "--link", metavar="PATH", help="the acceptor's socket for the sender"
+    )
+
+    status = commands.add_parser("status", help="tell how the agent is; for monitoring")
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object")
+    form.add_argument("--metrics", action="store_true", help="as Prometheus reads it")
+    status.add_argument("-C", dest="config", metavar="FILE", help="the configuration")
+    status.add_argument("--socket", metavar="PATH", help="which agent to ask")
+
+
+def _paths(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-C", dest="config", metavar="FILE", help="the configuration")
+    parser.add_argument(
+        "--spool", metavar="PATH", help="the directory of the queue (Spool=)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what `agent` was asked to do; return its exit code."""
+    command = {"run": both, "accept": accept, "send": send, "status": status}
+    return command[args.command](args)
+
+
+def both(args: argparse.Namespace) -> int:
+    """Run both halves until a signal ends them."""
+    from ssmtp.agent import supervise
+
+    return supervise.run(_config(args), args.listen, args.spool, args.user, _say)
+
+
+def accept(args: argparse.Namespace) -> int:
+    """Run the acceptor."""
+    from ssmtp.agent import acceptor
+
+    return acceptor.run(_config(args), args.listen, args.spool)
+
+
+def send(args: argparse.Namespace) -> int:
+    """Run the sender."""
+    from ssmtp.agent import places, sender
+
+    link = args.link or places.link_path(places.socket_path())
+    return sender.run(_config(args), args.spool, link)
+
+
+def status(args: argparse.Namespace) -> int:
+    """Say how an agent is, in words or as JSON; the exit code tells it, too."""
+    from ssmtp import handoff
+    from ssmtp.agent import verbs
+
+    sockets = [args.socket]
+    if not args.socket:
+        sockets = handoff.agents(args.config, os.environ)
+    try:
+        if not sockets:
+            raise Failure("there is no agent", "start one, or name it with --socket")
+        told = verbs.call(sockets[0], "XSTATUS", timeout=10.0)[0]
+    except Failure as failure:
+        if args.metrics:
+            _metrics(None)
+        elif args.json:
+            print(json.dumps({"agent": None, "reason": failure.sentence()}))
+        else:
+            _say(failure.sentence())
+        return EX_UNAVAILABLE
+    code, words = judged(told)
+    if args.metrics:
+        _metrics(told)
+    elif args.json:
+        print(json.dumps({"agent": sockets[0], "exit": code, **told}, indent=2))
+    else:
+        print(f"agent at {escape(sockets[0])}: {escape(words)}")
+        print(_numbers(told))
+    return code
+
+
+def judged(told: dict[str, Any]) -> tuple[int, str]:
+    """Return the exit code for what XSTATUS tells, and the reason in words."""
+    if told["sender"] != "connected":
+        return EX_TEMPFAIL, "the sender does not run, so nothing is sent"
+    for site in (told["site"] or {}).get("sites", ()):
+        if site["state"] != "ok":
+            words = f"{', '.join(site['mailhubs'])}: {site['what']}"
+            if site.get("next_step"):
+                words += f"; {site['next_step']}"
+            if site.get("next_try"):
+                words += f"; tried again {_when(site['next_try'])}"
+            return STATES.get(site["kind"], EX_TEMPFAIL), words
+    return EX_OK, "all is well"
+
+
+def _metrics(told: dict[str, Any] | None) -> None:
+    from ssmtp.ctl import metrics
+
+    for line in metrics.lines(told):
+        print(line)
+
+
+def _numbers(told: dict[str, Any]) -> str:
+    if not told["messages"]:
+        words = "nothing is waiting"
+    else:
+        plural = "" if told["messages"] == 1 else "s"
+        words = f"{told['messages']} message{plural} waiting"
+        if told["oldest"]:
+            hours = max(time.time() - told["oldest"], 0) / 3600
+            words += f", the oldest for {hours:.1f} h"
+    if told["failed"]:
+        words += f"; {told['failed']} given up (ssmtpctl queue)"
+    return words
+
+
+def _when(at: float) -> str:
+    left = int(at - time.time())
+    return f"in {left // 60} min {left % 60} s" if left > 0 else "now"
+
+
+def _config(args: argparse.Namespace) -> str:
+    """Return the configuration of an agent; that of the system has no user's own."""
+    from ssmtp import accounts
+    from ssmtp.agent import places
+
+    if places.of_the_system():
+        path = args.config or os.environ.get("SSMTP_CONF") or configfile.SYSTEM_FILE
+    else:
+        path = configfile.find(args.config, os.environ, accounts.caller().home)
+    return os.path.abspath(path)
+
+
+def _say(words: str) -> None:
+    print(f"ssmtpctl: agent: {escape(words)}", file=sys.stderr, flush=True)

@@ -1,0 +1,104 @@
+"""How messages look in the lists of `ssmtpctl queue`, be they kept or queued."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+from ssmtp.ctl.queued import Row
+from ssmtp.spool import listing
+from ssmtp.spool.entry import Entry
+from ssmtp.spool.keptfile import escape
+
+
+def facts(entry: Entry | Row) -> dict[str, object]:
+    """Return what JSON listings tell about an entry."""
+    if isinstance(entry, Row):
+        return entry.facts()
+    head = entry.head
+    return {
+        "id": entry.id,
+        "state": entry.state,
+        "path": entry.path,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(head.time)),
+        "size": entry.size,
+        "uid": head.uid,
+        "kind": head.kind,
+        "exit": head.exit_code,
+        "reason": listing.reason(entry),
+        "reply": head.reply or None,
+        "message_id": head.message_id or None,
+        "from": head.reverse_path,
+        "to": head.recipients,
+        "config": head.config_path or None,
+        "arguments": head.arguments,
+    }
+
+
+def time_of(entry: Entry | Row) -> float:
+    """Return since when a message is here."""
+    return entry.told["time"] if isinstance(entry, Row) else entry.head.time
+
+
+def _cells(entry: Entry | Row) -> tuple[str, str, str, str, str]:
+    """Return size, state, sender, recipients and reason as lists show them."""
+    if isinstance(entry, Row):
+        told = entry.told
+        sender = told["from"] or "<>"
+        cells = (told["octets"], told["state"], sender, entry.recipients, entry.reason)
+    else:
+        sender, reason = listing.sender(entry), listing.reason(entry)
+        cells = (entry.size, entry.state, sender, _recipients(entry), reason)
+    return (size(cells[0]), cells[1], *(escape(cell) for cell in cells[2:]))
+
+
+def table(entries: list[Entry | Row]) -> None:
+    """Print a line for each message; on a terminal none is longer than that."""
+    rows = [("ID", "AGE", "SIZE", "STATE", "SENDER", "RECIPIENTS", "REASON")]
+    rows += [
+        (escape(entry.id), age(time.time() - time_of(entry)), *_cells(entry))
+        for entry in entries
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    room = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
+    for row in rows:
+        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
+        line = "  ".join([*cells, row[6]])
+        print(line if not room or len(line) <= room else line[: room - 1] + "…")
+
+
+def summary(entry: Entry | Row) -> str:
+    """Say what a message was."""
+    octets, _, sender, recipients, _ = _cells(entry)
+    return f"{octets} from {sender} to {recipients}"
+
+
+def _recipients(entry: Entry) -> str:
+    recipients = entry.head.recipients
+    if not recipients:
+        return "?"
+    more = f" +{len(recipients) - 1}" if len(recipients) > 1 else ""
+    return recipients[0] + more
+
+
+def age(seconds: float) -> str:
+    """Say how long something has lasted."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def size(octets: int) -> str:
+    """Say how large something is."""
+    if octets < 1000:
+        return f"{octets} B"
+    if octets < 1_000_000:
+        return f"{octets / 1000:.1f} kB"
+    return f"{octets / 1_000_000:.1f} MB"
+
+
+def harmless(line: str) -> str:
+    """Return a line for a terminal; tabs and backslashes stay as they are."""
+    return "".join(c if c.isprintable() or c == "\t" else escape(c) for c in line)

@@ -1,0 +1,43 @@
+"""What `ssmtpctl agent status --metrics` prints: the text form that Prometheus reads.
+
+A timer writes it into a directory of node_exporter's textfile collector.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+COUNTED = ("sent", "deferred", "refused", "doubt")  # since the sender began
+
+
+def lines(told: dict[str, Any] | None) -> Iterator[str]:
+    """Yield the metrics for an answer to XSTATUS; None: no agent has answered."""
+    yield from _gauge("up", "whether the agent answers", told is not None)
+    if told is None:
+        return
+    connected = told["sender"] == "connected"
+    yield from _gauge("sender_up", "whether the sender runs", connected)
+    yield from _gauge("queue_messages", "messages that wait", told["messages"])
+    yield from _gauge("queue_octets", "their size", told["octets"])
+    oldest = time.time() - told["oldest"] if told["oldest"] else 0.0
+    yield from _gauge("queue_oldest_seconds", "age of the oldest", max(oldest, 0.0))
+    yield from _gauge("failed_messages", "messages given up", told["failed"])
+    site = told["site"]
+    if not site:
+        return
+    for name in COUNTED:
+        yield f"# TYPE ssmtp_{name}_total counter"
+        yield f"ssmtp_{name}_total {site.get(name, 0)}"
+    yield "# HELP ssmtp_mailhub_up whether the mailhub can be used"
+    yield "# TYPE ssmtp_mailhub_up gauge"
+    for each in site.get("sites", ()):
+        hub = ",".join(each["mailhubs"]).replace("\\", "\\\\").replace('"', '\\"')
+        yield f'ssmtp_mailhub_up{{mailhub="{hub}"}} {int(each["state"] == "ok")}'
+
+
+def _gauge(name: str, meaning: str, value: float) -> Iterator[str]:
+    yield f"# HELP ssmtp_{name} {meaning}"
+    yield f"# TYPE ssmtp_{name} gauge"
+    yield f"ssmtp_{name} {value:.10g}"

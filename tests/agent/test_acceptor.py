@@ -1,0 +1,603 @@
+"""The acceptor: who calls, what it takes, how it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import socket
+import threading
+import time
+
+import pytest
+
+from ssmtp.agent import verbs
+from ssmtp.agent.acceptor import Acceptor
+from ssmtp.errors import AuthRefused, ConfigError, SystemTrouble, UsageError
+from tests.agent.agents import PYTHON, ROOT, STRANGERS, Box, Peer
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: other users")
+ALICE, BOB = STRANGERS
+
+
+@contextlib.contextmanager
+def inside(box: Box, **seconds: float):
+    """An acceptor in this process, with clocks of its own."""
+    acceptor = Acceptor(str(box.own), str(box.socket), str(box.spool), **seconds)
+    thread = threading.Thread(target=acceptor.serve)
+    thread.start()
+    try:
+        yield acceptor
+    finally:
+        acceptor.stop()
+        thread.join(20)
+        acceptor.close()
+
+
+def test_greeting(agent):
+    """EHLO offers what the design says, and the private extension."""
+    with Peer(agent.socket) as peer:
+        greeting = peer.reply()
+        [offers] = peer.say("EHLO me")
+
+    assert greeting.startswith("220 ")
+    assert {
+        *("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN"),
+        *("ENHANCEDSTATUSCODES", "XSUBMIT", "HELP"),
+    } == {line[4:] for line in offers.splitlines()[1:]}
+
+
+def test_many_messages_on_one_connection(agent):
+    """A connection takes as many messages as its client has."""
+    with Peer(agent.socket).greet() as peer:
+        answers = [peer.message()[2] for _ in range(5)]
+
+    names = [answer.removeprefix("250 2.0.0 queued as ") for answer in answers]
+    assert sorted(names) == sorted(entry.id for entry in agent.fresh())
+
+
+def test_data(agent):
+    """A client that knows no BDAT may say DATA."""
+    with Peer(agent.socket).greet() as peer:
+        peer.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA")
+        [answer] = peer.say("Subject: x\r\n\r\n..dot\r\n.")
+
+    [entry] = agent.fresh()
+    assert f"250 2.0.0 queued as {entry.id}" == answer
+    assert agent.content(entry).endswith(b"\r\n\r\n.dot\r\n")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "\n.\n",
+        "\n.\r\n",
+        "\r\n.\n",
+        "\r.\r",
+        "\r\n.\r",
+        "\r.\r\n",
+        "\n.\r",
+        "\r\n\0.\r\n",
+        "\r\n.\0\r\n",
+    ],
+)
+def test_only_one_end_of_data(agent, end):
+    """Nothing but CR LF . CR LF ends a message, whoever wrote its text."""
+    hidden = "MAIL FROM:<x@y.example>\r\nRCPT TO:<z@y.example>\r\nDATA\r\nhi\r\n.\r\n"
+    with Peer(agent.socket).greet() as peer:
+        peer.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA")
+        peer.socket.sendall(f"Subject: x\r\n\r\nx{end}{hidden}".encode())
+        first = peer.reply()
+
+    assert first.startswith("250")
+    assert ["a@b.example"] == [entry.reverse_path for entry in agent.fresh()]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("MAIL FROM:<a@b@c>", "501"),
+        ("MAIL FROM:<a@b.example> XFROM=SOME", "501"),
+        ("MAIL FROM:<> XNAME=+ZZ", "501"),
+        ("MAIL FROM:<> XREAD=yes", "501"),
+        ("MAIL FROM:<> XUID=0", "555"),
+        ("XLIST everything", "501"),
+        ("XSHOW", "501"),
+        ("XSHOW no-such", "550"),
+        ("XDROP ../../etc/passwd", "550"),
+        ("XCLIENT ADDR=1.2.3.4", "500"),
+        ("AUTH PLAIN AGEAYg==", "502"),
+        ("STARTTLS", "502"),
+        ("BDAT x", "421"),
+        ("x" * 5000, "500"),
+        ("MAIL FROM:<a@b.example>\x00", "500"),
+    ],
+)
+def test_nonsense(agent, line, code):
+    """What makes no sense is refused, and nobody else notices."""
+    with Peer(agent.socket).greet() as peer, Peer(agent.socket).greet() as other:
+        [answer] = peer.say(line)
+        fine = other.message()
+
+    assert code == answer[:3]
+    assert fine[2].startswith("250")
+
+
+def test_too_many_mistakes(agent):
+    """A client that only makes mistakes is sent away."""
+    with Peer(agent.socket).greet() as peer:
+        answers = peer.say(*["what"] * 20)
+
+    assert "421" == answers[-1][:3]
+
+
+@pytest.mark.parametrize("cut", range(0, 120, 7))
+def test_clients_that_vanish(agent, cut):
+    """A client that hangs up anywhere leaves nothing, and disturbs nobody."""
+    text = (
+        b"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
+        b"BDAT 60 LAST\r\nSubject: x\r\n\r\nhello, this is never finished"
+    )
+    peer = Peer(agent.socket)
+    peer.socket.sendall(text[:cut])
+    peer.close()
+    with Peer(agent.socket).greet() as other:
+        answer = other.message()[2]
+
+    assert answer.startswith("250")
+    assert 1 == len(agent.fresh())
+
+
+def test_xread_needs_a_recipient_somewhere(agent):
+    """Without RCPT, and nobody in the header, the message is refused as a mistake."""
+    with Peer(agent.socket).greet() as peer:
+        peer.say("MAIL FROM:<> XFROM=NONE XREAD")
+        peer.socket.sendall(b"BDAT 14 LAST\r\nSubject: x\r\n\r\n")
+        answer = peer.reply()
+
+    assert answer.startswith("554 5.5.4 nobody to send to")
+    assert [] == agent.fresh()
+
+
+def test_too_big(box):
+    """MaxMessageSize holds, for what SIZE says and for what comes."""
+    box.configure("MaxMessageSize=10K")
+    box.start()
+    with Peer(box.socket).greet() as peer:
+        [told] = peer.say("MAIL FROM:<a@b.example> SIZE=20000")
+        untold = peer.message(content="Subject: x\r\n\r\n" + "x" * 20000 + "\r\n")
+        fine = peer.message()
+    done = box.sendmail("a@b.example", text="x\n" * 10000)
+
+    assert ("552", "552", "250") == (told[:3], untold[2][:3], fine[2][:3])
+    assert 65 == done.returncode
+    assert 1 == len(box.entries())
+
+
+# Who calls, and what for
+
+
+@needs_root
+def test_identity_comes_from_the_kernel(box):
+    """Mail belongs to who has sent it, whatever the client says."""
+    box.configure("FromLineOverride=no")
+    box.start()
+    done = box.sendmail(
+        "-f", "root@example.org", "a@b.example", uid=ALICE, LOGNAME="root", USER="root"
+    )
+    [entry] = box.entries()
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert (ALICE, f"uid{ALICE}") == (entry.uid, entry.login)
+    assert f"uid{ALICE}@example.org" == entry.reverse_path
+
+
+@needs_root
+def test_own_mail_only(box):
+    """A user sees and touches his own mail; root sees and touches all of it."""
+    box.start()
+    for uid in STRANGERS:
+        box.sendmail("secret@b.example", uid=uid)
+    mine, other = (e.id for e in sorted(box.entries(), key=lambda e: e.uid))
+    listed = box.sendmail("-bp", uid=ALICE).stdout.decode()
+    everything = box.sendmail("-bp").stdout.decode()
+    answers = _as_user(ALICE, box, "XLIST all", f"XSHOW {other}", f"XDROP {other}")
+    answers += _as_user(ALICE, box, f"XHOLD {other}", f"XRELEASE {other}", "XLIST")
+    dropped = _as_user(ALICE, box, f"XDROP {mine[-8:]}")
+
+    assert (True, False) == (mine in listed, other in listed)
+    assert (True, True) == (mine in everything, other in everything)
+    assert [550] * 5 == [int(answer[:3]) for answer in answers[:5]]
+    assert other not in "".join(answers).replace(f"no message {other}", "")
+    assert "250" == dropped[0][:3]
+    assert [other] == [entry.id for entry in box.entries()]
+
+
+@needs_root
+def test_nobody_in_particular(box):
+    """Users of other namespaces all look alike: they may send, and see nothing."""
+    box.start()
+    done = box.sendmail("a@b.example", uid=65534)
+    [answer] = _as_user(65534, box, "XLIST")
+
+    assert 0 == done.returncode
+    assert "550" == answer[:3]
+
+
+def _as_user(uid: int, box: Box, *lines: str) -> list[str]:
+    """Say lines to the agent as another user; return the replies."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+            with Peer(box.socket).greet() as peer:
+                os.write(writes, json.dumps(peer.say(*lines)).encode())
+        finally:
+            os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads) as answers:
+        text = answers.read()
+    os.waitpid(child, 0)
+    found: list[str] = json.loads(text)
+    return found
+
+
+@needs_root
+def test_connections_of_one_user(box):
+    """One user cannot take all connections."""
+    box.configure("MaxConnections=3")
+    box.start()
+    peers = [Peer(box.socket) for _ in range(3)]
+    greetings = [peer.reply() for peer in peers]
+    with Peer(box.socket) as fourth:
+        refused = fourth.reply()
+    done = box.sendmail("a@b.example", uid=ALICE)
+    peers[0].close()
+    until = time.monotonic() + 10
+    again = ""
+    while not again.startswith("220") and time.monotonic() < until:
+        with Peer(box.socket) as fifth:
+            again = fifth.reply()
+    for peer in peers:
+        peer.close()
+
+    assert ["220"] * 3 == [greeting[:3] for greeting in greetings]
+    assert "421 4.7.0" == refused[:9]
+    assert 0 == done.returncode
+    assert "220" == again[:3]
+
+
+@needs_root
+def test_messages_of_one_user(box):
+    """One user cannot fill the queue for the others, in number, size or speed."""
+    box.configure("MaxQueuedMessages=2", "MaxMessagesPerMinute=4")
+    box.start()
+    codes = [box.sendmail("a@b.example", uid=ALICE) for _ in range(3)]
+    other = box.sendmail("a@b.example", uid=BOB)
+
+    assert [0, 0, 75] == [done.returncode for done in codes]
+    assert b"MaxQueuedMessages" in codes[2].stderr
+    assert 0 == other.returncode
+    assert 1 == len(box.kept())
+
+
+def test_octets_of_one_user(box):
+    """What is too much for the queue is refused while it comes, and not for ever."""
+    box.configure("MaxQueuedSize=3M")
+    box.start()
+    with Peer(box.socket).greet() as peer:
+        [told] = peer.say("MAIL FROM:<a@b.example> SIZE=5000000")
+        line = "x" * 70 + "\r\n"
+        untold = peer.message(content="Subject: x\r\n\r\n" + line * 70000)
+        fine = peer.message()
+
+    assert ("452 4.3.1", "452 4.3.1") == (told[:9], untold[2][:9])
+    assert "250" == fine[2][:3]
+
+
+@needs_root
+def test_allow_sender(box):
+    """AllowSender holds for the reverse-path and for From, as 77 says."""
+    box.configure(f"AllowSender=uid{ALICE}:own,*@shop.example")
+    box.start()
+    words = ["a@b.example"]
+    own = box.sendmail(*words, uid=ALICE)
+    shop = box.sendmail("-f", "me@shop.example", *words, uid=ALICE)
+    path = box.sendmail("-f", "ceo@corp.example", *words, uid=ALICE)
+    author = box.sendmail(
+        "-f", "me@shop.example", *words, uid=ALICE, text="From: ceo@corp.example\n\nx\n"
+    )
+    nobody = box.sendmail(*words, uid=BOB)
+    codes = [done.returncode for done in (own, shop, path, author, nobody)]
+
+    assert [0, 0, 77, 77, 77] == codes
+    assert b"may not send as ceo@corp.example" in author.stderr
+
+
+def test_full_disk(box):
+    """Without room the message is refused as 452, and kept by its sender."""
+    box.configure("MinFreeSpace=99%")
+    box.start()
+    done = box.sendmail("a@b.example")
+    with Peer(box.socket).greet() as peer:
+        answer = peer.message()[2]
+
+    assert 75 == done.returncode
+    assert b"MinFreeSpace" in done.stderr
+    assert "452 4.3.1" == answer[:9]
+    assert (1, []) == (len(box.kept()), box.entries())
+
+
+# Clients that are slow, and an agent that ends
+
+
+def test_slow_client(box):
+    """A client that says nothing, or dribbles, is sent away."""
+    with inside(box, idle_seconds=0.3, message_seconds=0.6):
+        idle, slow = Peer(box.socket).greet(), Peer(box.socket).greet()
+        slow.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>")
+        slow.socket.sendall(b"BDAT 100000 LAST\r\n")
+        with contextlib.suppress(OSError):
+            while not _readable(slow.socket):
+                slow.socket.sendall(b"x\r\n")
+        answers = [idle.reply(), slow.reply()]
+        for peer in (idle, slow):
+            peer.close()
+
+    assert ["421", "421"] == [answer[:3] for answer in answers]
+    assert [] == box.entries()
+
+
+def _readable(sock: socket.socket) -> bool:
+    import select
+
+    return bool(select.select([sock], [], [], 0.1)[0])
+
+
+def test_client_that_does_not_read(box):
+    """A client that never takes its replies ends; others go on."""
+    with inside(box, idle_seconds=0.3) as acceptor:
+        deaf = Peer(box.socket)
+        with contextlib.suppress(OSError):
+            deaf.socket.settimeout(1)
+            while True:
+                deaf.socket.sendall(b"NOOP\r\n" * 10000)
+        deaf.close()
+        with Peer(box.socket).greet() as peer:
+            answer = peer.message()[2]
+        until = time.monotonic() + 10
+        while acceptor._threads and time.monotonic() < until:
+            time.sleep(0.01)
+
+        assert set() == acceptor._threads
+    assert "250" == answer[:3]
+
+
+def test_sigterm(box):
+    """Sessions hear 421, a message that is under way is taken first, and exit is 0."""
+    box.start()
+    idle, busy = Peer(box.socket).greet(), Peer(box.socket).greet()
+    busy.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>")
+    busy.socket.sendall(b"BDAT 21 LAST\r\nSubject: x\r\n")
+    threading.Timer(0.3, busy.socket.sendall, [b"\r\nhello\r\n"]).start()
+    code = box.stop()
+    answers = [idle.reply(), busy.reply(), busy.reply()]
+    for peer in (idle, busy):
+        peer.close()
+
+    assert 0 == code
+    assert ["421", "250", "421"] == [answer[:3] for answer in answers]
+    assert 1 == len(box.entries())
+    assert not box.socket.exists()
+
+
+def test_no_descriptors_left(box):
+    """Without descriptors the acceptor waits until somebody hangs up."""
+    box.configure("MaxConnections=100")
+    box.start()
+    assert box.process is not None
+    resource.prlimit(box.process.pid, resource.RLIMIT_NOFILE, (24, 24))
+    peers = [Peer(box.socket) for _ in range(30)]
+    for peer in peers[:25]:
+        peer.close()
+    done = box.sendmail("a@b.example")
+    for peer in peers:
+        peer.close()
+
+    assert (0, b"") == (done.returncode, done.stderr)
+
+
+def test_memory_of_a_big_message(box):
+    """A message of 40 MB takes hardly more memory than one of 40 kB."""
+    box.start()
+    assert box.process is not None
+    box.sendmail("a@b.example", text="x\n" * 20000)
+    before = _peak(box.process.pid)
+    done = box.sendmail("a@b.example", text=("x" * 79 + "\n") * 500_000)
+    after = _peak(box.process.pid)
+
+    assert 0 == done.returncode
+    assert after - before < 4 << 20
+
+
+def _peak(pid: int) -> int:
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        line = next(line for line in file if line.startswith("VmHWM:"))
+    return int(line.split()[1]) << 10
+
+
+def test_memory_is_nobodys_business(box):
+    """The acceptor cannot be traced by a process of its own user."""
+    box.start()
+    assert box.process is not None
+
+    # What is not dumpable belongs to root as far as /proc is concerned (proc(5)).
+    with open(f"/proc/{box.process.pid}/limits", encoding="ascii") as file:
+        line = next(line for line in file if line.startswith("Max core file size"))
+    assert "0" == line.split()[4]
+
+
+# Configuration
+
+
+def test_configuration_is_read_again(box):
+    """A change holds for the next message; a mistake is told, and changes nothing."""
+    box.start()
+    box.sendmail("bob")
+    text = box.own.read_text()
+    box.own.write_text(text.replace("example.org", "example.com"))
+    box.sendmail("bob")
+    box.own.write_text("rewriteDomain=example.net\nNoSuchKey=1\n")
+    done = box.sendmail("bob")
+    found = [entry.recipients[0].address for entry in box.entries()]
+
+    assert 0 == done.returncode
+    assert ["bob@example.com"] * 2 + ["bob@example.org"] == sorted(found)
+    assert "unknown key NoSuchKey" in box.log()
+
+
+def test_revaliases(box):
+    """revaliases beside the agent's configuration decide on address and mailhub."""
+    box.start()
+    with open(box.own.parent / "revaliases", "w", encoding="ascii") as file:
+        file.write("root:me@corp.example:hub.example:587\n")
+    box.sendmail("a@b.example")
+    [entry] = box.entries()
+
+    if os.getuid() == 0:
+        assert ("me@corp.example", ["hub.example:587"]) == (
+            entry.reverse_path,
+            entry.mailhubs,
+        )
+
+
+def test_password_is_not_kept_in_memory(box):
+    """What the configuration says about passwords is forgotten at once."""
+    box.configure("AuthUser=me", "AuthPass=secret-9", "AuthPassFile=/x")
+    box.own.chmod(0o600)
+    with inside(box) as acceptor:
+        found = acceptor.hall.config
+
+        assert [None] * 3 == [found.auth_user, found.auth_pass, found.auth_pass_file]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["NoSuchKey=1"], "unknown key"),
+        (["ListenLoopback=127.0.0.1:1"], "ListenIdentity"),
+    ],
+)
+def test_wrong_configuration(box, lines, words):
+    """A wrong configuration ends the acceptor at its start, with a sentence."""
+    box.configure(*lines)
+
+    with pytest.raises((ConfigError, SystemTrouble), match=words):
+        Acceptor(str(box.own), str(box.socket), str(box.spool))
+
+
+# The queue
+
+
+def test_verbs(agent):
+    """The queue can be listed, shown, held, released and dropped."""
+    path = str(agent.socket)
+    agent.sendmail("-f", "me@b.example", "v@d.example", text="Subject: Grüße\n\nx\n")
+    [entry] = agent.fresh()
+    [row] = [row for row in verbs.call(path, "XLIST") if row["id"] == entry.id]
+    shown = verbs.call(path, f"XSHOW {entry.id[-10:]}")
+    verbs.call(path, f"XHOLD {entry.id}")
+    held = verbs.call(path, f"XSHOW {entry.id}")[0]["state"]
+    verbs.call(path, f"XRELEASE {entry.id}")
+    released = verbs.call(path, f"XSHOW {entry.id}")[0]["state"]
+    [status] = verbs.call(path, "XSTATUS")
+    verbs.call(path, f"XDROP {entry.id}")
+
+    assert ("me@b.example", ["v@d.example"], "waiting") == (
+        row["from"],
+        row["to"],
+        row["state"],
+    )
+    assert {"line": "Subject: Grüße"} in shown
+    assert {"recipient": "v@d.example", "state": "waiting", "reply": ""} in shown
+    assert ("held", "waiting") == (held, released)
+    assert "away" == status["sender"]
+    assert entry.id not in [row["id"] for row in verbs.call(path, "XLIST all")]
+
+
+def test_trouble_with_the_mailhub(box):
+    """While the mailhub is in trouble, that is why a message waits."""
+    box.start()
+    box.sendmail("a@b.example")
+    trouble = {"state": "trouble", "mailhubs": ["m:1"], "what": "no way", "next_try": 9}
+    (box.spool / "site.json").write_text(json.dumps({"sites": [trouble, 1]}))
+    [row] = verbs.call(str(box.socket), "XLIST")
+    (box.spool / "site.json").write_text("no json")
+    [again] = verbs.call(str(box.socket), "XLIST")
+
+    assert ("no way", 9) == (row["reason"], row["next"])
+    assert ("", None) == (again["reason"], again["next"])
+
+
+def test_verbs_that_fail(agent, tmp_path):
+    """What cannot be answered is a failure with the right exit code."""
+    path = str(agent.socket)
+
+    with pytest.raises(UsageError, match="no message nosuch"):
+        verbs.call(path, "XDROP nosuch")
+    with pytest.raises(UsageError, match="may be any of"):
+        agent.sendmail("a@b.example")
+        agent.sendmail("a@b.example")
+        verbs.call(path, "XDROP 2")
+    with pytest.raises(SystemTrouble, match="does not answer"):
+        verbs.call(str(tmp_path / "none"), "XLIST")
+
+
+@needs_root
+def test_denied_verbs_are_77(box):
+    """Asking for everybody's mail is refused as a matter of rights."""
+    box.start()
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from ssmtp.agent import verbs\n"
+        "from ssmtp.errors import Failure\n"
+        "try: verbs.call(sys.argv[2], 'XLIST all')\n"
+        "except Failure as failure: sys.exit(failure.exit_code)\n"
+    )
+    import subprocess
+
+    done = subprocess.run(
+        [PYTHON, "-ISc", code, str(ROOT / "src"), str(box.socket)],
+        user=ALICE,
+        group=ALICE,
+        extra_groups=[],
+        timeout=20,
+    )
+
+    assert AuthRefused.exit_code == done.returncode
+
+
+@pytest.mark.slow
+def test_long_list(box):
+    """Two thousand messages are listed line by line, by a client of any speed."""
+    box.start()
+    queue = box.queue()
+    text = b"Subject: x\r\n\r\nx\r\n"
+    from ssmtp.spool.queue import Draft, Recipient
+
+    original = os.fsync
+    os.fsync = lambda fd: None
+    try:
+        for number in range(2000):
+            to = [Recipient(f"user{number}@example.net")]
+            queue.add(Draft(os.getuid(), "me", "a@b.example", to, header=14), [text])
+    finally:
+        os.fsync = original
+        queue.close()
+    rows = list(verbs.rows(str(box.socket), "XLIST"))
+
+    assert 2000 == len({row["id"] for row in rows})

@@ -1,0 +1,314 @@
+"""What follows from outcomes: records, reports, and the end of a message."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ssmtp import config as configuration
+from ssmtp.agent import aftermath, cargo
+from ssmtp.agent.cargo import Cargo
+from ssmtp.agent.notices import verdict
+from ssmtp.errors import Deferred, InDoubt, RecipientRefused, SystemTrouble
+from ssmtp.smtp.outcomes import Outcome
+from ssmtp.smtp.reply import Reply
+from ssmtp.spool.queue import Claim, Draft, Entry, Queue, Recipient
+
+HEADER = b"Subject: hello\r\nMessage-ID: <1@x>\r\n\r\n"
+CONFIG = configuration.parse(b"Mailhub=hub.test\nHostname=client.test\n", "x.conf")
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    return Queue.open(str(tmp_path / "spool"), make=True)
+
+
+def add(queue: Queue, *to: Recipient, **more: Any) -> Claim:
+    recipients = list(to) or [Recipient("ann@example.net")]
+    body = more.pop("content", b"body\r\n")
+    draft = Draft(
+        1000,
+        "bob",
+        more.pop("reverse_path", "bob@example.org"),
+        recipients,
+        header=len(HEADER),
+        message_id="<1@x>",
+        **more,
+    )
+    claim = queue.claim(queue.add(draft, [HEADER + body]))
+    assert claim is not None
+    claim.begin()
+    return claim
+
+
+def refused(number: int) -> Outcome:
+    reply = Reply(550, ["5.1.1 no such user"])
+    failure = RecipientRefused("refused", reply=reply)
+    return Outcome(number, "refused", str(reply), failure)
+
+
+def deferred(number: int, code: int = 450) -> Outcome:
+    reply = Reply(code, ["4.5.3 too many"] if code == 452 else ["4.2.1 full"])
+    return Outcome(number, "deferred", str(reply), Deferred("later", reply=reply))
+
+
+def sent(number: int) -> Outcome:
+    return Outcome(number, "sent", "250 2.0.0 queued as A1")
+
+
+def settle(queue: Queue, claim: Claim, *outcomes: Outcome, now: float = 0.0) -> None:
+    made = aftermath.plan(
+        claim.entry, list(outcomes), CONFIG, now or time.time(), chance=0.5
+    )
+    aftermath.carry_out(made, claim, queue, CONFIG, "hub.test:25")
+
+
+def entries(queue: Queue, *, failed: bool = False) -> list[Entry]:
+    names = sorted(queue.failed_ids() if failed else queue.ids())
+    found = [queue.look(name, failed=failed) for name in names]
+    return [entry for entry in found if entry is not None]
+
+
+def test_sent_to_all(queue: Queue) -> None:
+    """A message that everybody has leaves the queue, and leaves nothing."""
+    settle(
+        queue,
+        add(queue, Recipient("a@x.test"), Recipient("b@x.test")),
+        sent(0),
+        sent(1),
+    )
+
+    assert [] == entries(queue)
+    assert [] == entries(queue, failed=True)
+
+
+def test_refused(queue: Queue) -> None:
+    """The sender is told of a refusal; the message lies in failed/ with the reason."""
+    settle(queue, add(queue), refused(0))
+    bounce = entries(queue)[0]
+    original = entries(queue, failed=True)[0]
+
+    assert ("bounce", "") == (bounce.kind, bounce.reverse_path)
+    assert [("bob@example.org", "NEVER")] == [
+        (r.address, r.notify) for r in bounce.recipients
+    ]
+    assert "ann@example.net: 550 5.1.1 no such user" == original.failed
+    assert "reported" == original.recipients[0].state
+    assert b"Subject: hello\r\n" in b"".join(queue.content(bounce.id))
+
+
+def test_some_sent_some_refused_some_wait(queue: Queue) -> None:
+    """Each recipient's outcome counts; the message waits for those who are left."""
+    three = [Recipient(f"{name}@x.test") for name in "abc"]
+    settle(queue, add(queue, *three), sent(0), refused(1), deferred(2))
+    kinds = {entry.kind: entry for entry in entries(queue)}
+
+    assert {"message", "bounce"} == {*kinds}
+    assert ["sent", "reported", "deferred"] == [
+        recipient.state for recipient in kinds["message"].recipients
+    ]
+    assert kinds["message"].next > time.time() + 40
+    claim = queue.claim(kinds["message"].id)
+    assert claim is not None
+    claim.begin()
+    settle(queue, claim, sent(2))
+
+    assert ["bounce"] == [entry.kind for entry in entries(queue)]
+    assert ["<1@x>"] == [e.message_id for e in entries(queue, failed=True)]
+
+
+def test_nobody_is_told_of_a_report(queue: Queue) -> None:
+    """There is no bounce for a bounce, a notice, or the null reverse-path."""
+    for more in (
+        {"kind": "bounce", "reverse_path": ""},
+        {"kind": "notice", "reverse_path": ""},
+        {"kind": "warning", "reverse_path": ""},
+        {"reverse_path": ""},
+    ):
+        settle(queue, add(queue, **more), refused(0))
+
+    assert [] == entries(queue)
+    assert 4 == len(entries(queue, failed=True))
+
+
+def test_notify(queue: Queue) -> None:
+    """NOTIFY decides who is reported (RFC 3461)."""
+    wishes = [None, "NEVER", "SUCCESS", "FAILURE,DELAY"]
+    four = [Recipient(f"{n}@x.test", wish) for n, wish in enumerate(wishes)]
+    settle(queue, add(queue, *four), *map(refused, range(4)))
+    text = b"".join(queue.content(entries(queue)[0].id))
+
+    assert [True, False, False, True] == [
+        b"Final-Recipient: rfc822; %d@x.test" % n in text for n in range(4)
+    ]
+
+
+def test_ret_full(queue: Queue) -> None:
+    """RET=FULL sends the message back, unless it is large."""
+    settle(queue, add(queue, ret="FULL"), refused(0))
+    settle(queue, add(queue, ret="FULL", content=b"x" * 998 + b"\r\n"), refused(0))
+    large = (b"x" * 70 + b"\r\n") * 20_000
+    settle(queue, add(queue, ret="FULL", content=large), refused(0))
+    sizes = sorted(entry.octets for entry in entries(queue))
+
+    assert sizes[0] < sizes[1] < sizes[0] + 1100
+    assert sizes[2] < 3000
+
+
+def test_report_waits_for_the_disk(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message whose report cannot be queued stays, and is reported later, once."""
+    claim = add(queue)
+    name = claim.id
+
+    def full(*_: object) -> None:
+        raise SystemTrouble("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "add", full)
+        with pytest.raises(SystemTrouble):
+            settle(queue, claim, refused(0))
+
+    assert ["refused"] == [r.state for r in entries(queue)[0].recipients]
+    again = queue.claim(name)
+    assert again is not None
+    aftermath.carry_out(aftermath.Plan(), again, queue, CONFIG, "hub.test:25")
+
+    assert ["bounce"] == [entry.kind for entry in entries(queue)]
+    assert [name] == [entry.id for entry in entries(queue, failed=True)]
+
+
+def test_doubt_is_tried_again(queue: Queue) -> None:
+    """A message in doubt stays open (RFC 1047)."""
+    doubt = Outcome(0, "doubt", "no answer", InDoubt("in doubt: no answer"))
+    settle(queue, add(queue), doubt)
+
+    assert [0] == entries(queue)[0].open
+    assert "doubt" == entries(queue)[0].recipients[0].state
+
+
+def test_too_many_recipients(queue: Queue) -> None:
+    """Those whom the mailhub does not take at once follow at once (RFC 5321)."""
+    three = [Recipient(f"{name}@x.test") for name in "abc"]
+    settle(queue, add(queue, *three), sent(0), sent(1), deferred(2, 452))
+    assert entries(queue)[0].next <= time.time()
+
+    settle(queue, add(queue), deferred(0, 452))
+
+    assert max(entry.next for entry in entries(queue)) > time.time() + 40
+
+
+def test_few_at_once(queue: Queue) -> None:
+    """Where few may be told at once all have their turn, and none is hurried twice."""
+    five = [Recipient(f"{name}@x.test") for name in "abcde"]
+    claim = add(queue, *five)
+    assert [0, 1] == aftermath.turn(claim.entry, 2)
+    assert [0, 1, 2, 3, 4] == aftermath.turn(claim.entry, 0)
+    now = time.time()
+    seen = set()
+    for first, soon in ((0, True), (2, True), (4, False)):
+        numbers = aftermath.turn(claim.entry, 2)
+        seen.update(numbers)
+        assert first in numbers
+        outcomes = [deferred(number) for number in numbers]
+        made = aftermath.plan(claim.entry, outcomes, CONFIG, now, chance=0.5)
+        assert soon == (made.next_try == now)
+        claim.settle(made.records, made.next_try)
+
+    assert {0, 1, 2, 3, 4} == seen
+
+
+def test_warning(queue: Queue) -> None:
+    """A delay is told once; with NOTIFY only to those who want it."""
+    ann, eve = Recipient("ann@x.test"), Recipient("eve@x.test", "NEVER")
+    claim = add(queue, ann, eve, time=int(time.time()) - 5 * 3600)
+    claim.settle([(0, "deferred", "450 x")], time.time())
+    settle(queue, claim, deferred(0), deferred(1))
+    kinds = {entry.kind: entry for entry in entries(queue)}
+    text = b"".join(queue.content(kinds["warning"].id))
+
+    assert {"message", "warning"} == {*kinds}
+    assert kinds["message"].warned
+    assert kinds["message"].next > time.time()
+    assert b"ann@x.test" in text
+    assert b"eve@x.test" not in text
+    claim = queue.claim(kinds["message"].id)  # type: ignore[assignment]
+    claim.begin()
+    settle(queue, claim, deferred(0), deferred(1))
+
+    assert 2 == len(entries(queue))
+
+
+def test_expired(queue: Queue) -> None:
+    """At the end of its life the sender is told; the message lies in failed/."""
+    now = time.time()
+    claim = add(queue, time=int(now) - 5 * 86400)
+    for _ in range(25):
+        claim.begin()
+        claim.settle([(0, "deferred", "450 4.2.1 full")], now)
+    settle(queue, claim, deferred(0))
+
+    assert ["bounce"] == [entry.kind for entry in entries(queue)]
+    assert b"450 4.2.1 full" in b"".join(queue.content(entries(queue)[0].id))
+    assert 1 == len(entries(queue, failed=True))
+
+
+def test_verdict() -> None:
+    """Whoever waits hears the worst of it."""
+    made = aftermath.Plan()
+    for records, expected in (
+        ([(0, "sent", "250 2.0.0 queued")], (250, "2.0.0", "250 2.0.0 queued")),
+        ([(0, "sent", "250 ok"), (1, "deferred", "450 4.2.1 full")], (451, "4.2.1")),
+        ([(0, "refused", "550 5.1.1 no"), (1, "deferred", "450 x")], (554, "5.1.1")),
+        ([(0, "deferred", "450 x"), (1, "refused", "550 no")], (554, "5.0.0")),
+    ):
+        made.records = records
+
+        assert expected == verdict(made)[: len(expected)]
+
+
+# -- the message as the dialogue wants it
+
+
+def test_cargo_as_it_lies(queue: Queue) -> None:
+    """What the mailhub can take goes as it lies in the queue."""
+    claim = add(queue, eightbit=True, content="ä\r\n".encode())
+    load = Cargo(claim)
+
+    assert HEADER + "ä\r\n".encode() == b"".join(load.render(True, True).blocks())
+    assert HEADER == load.render(True, True).header
+
+
+def test_cargo_for_seven_bits(queue: Queue) -> None:
+    """For a mailhub without 8BITMIME it is encoded as on the direct road."""
+    claim = add(queue, eightbit=True, content="ä\r\n".encode())
+    load = Cargo(claim)
+    content = load.render(False, False)
+    text = b"".join(content.blocks())
+    load.close()
+
+    assert text.isascii()
+    assert len(text) == content.size
+    assert b"=C3=A4\r\n" in text
+    assert b"Content-Transfer-Encoding: quoted-printable\r\n" in text
+
+
+def test_envelope(queue: Queue) -> None:
+    """The envelope is that of the recipients that are left, with their wishes."""
+    claim = add(
+        queue,
+        Recipient("a@x.test"),
+        Recipient("b@x.test", "NEVER"),
+        Recipient("c@x.test", None, "rfc822;c@y.test"),
+        ret="HDRS",
+    )
+    made = cargo.envelope(claim.entry, [1, 2])
+
+    assert ["b@x.test", "c@x.test"] == [str(r) for r in made.recipients]
+    assert [("NEVER", None), (None, "rfc822;c@y.test")] == made.wishes
+    assert "bob@example.org" == str(made.reverse_path)
+    assert "HDRS" == made.ret

@@ -1,0 +1,172 @@
+"""The link between the halves: words arrive, or cost nothing but time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ssmtp.agent.link import Ear, Switchboard
+
+RESCAN = {"flush": None, "rescan": True}
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Switchboard]:
+    board = Switchboard(str(tmp_path / "sender.sock"))
+    board.start()
+    yield board
+    board.close()
+
+
+@pytest.fixture
+def ear(board: Switchboard) -> Iterator[Ear]:
+    ear = Ear(board.path)
+    assert [RESCAN] == ear.words(5)
+    wait_for(lambda: board.connected)
+    yield ear
+    ear.close()
+
+
+def wait_for(what) -> None:
+    until = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def heard(ear: Ear, count: int) -> list[dict]:
+    words: list[dict] = []
+    while len(words) < count:
+        found = ear.words(5)
+        assert found
+        words += found
+    return words
+
+
+def test_words_arrive(board, ear):
+    """The sender hears of new messages and of orders, in their order."""
+    board.new("a")
+    board.flush(None)
+    board.flush("b")
+
+    assert [{"new": "a"}, {"flush": None}, {"flush": "b"}] == heard(ear, 3)
+
+
+def test_socket_is_private(board):
+    """Nobody else can listen in."""
+    assert 0o600 == stat.S_IMODE(os.stat(board.path).st_mode)
+
+
+def test_verdicts(board, ear):
+    """Who waits for a message gets its verdict, also one that came early."""
+    board.expect("early")
+    board.expect("late")
+    ear.done("early", 250, "2.0.0", "ok")
+    ear.done("unknown", 250, "2.0.0", "ok")
+    threading.Timer(0.05, ear.done, ["late", 550, "5.1.1", "no\n" * 2000]).start()
+    late = board.wait("late", 10)
+    early = board.wait("early", 10)
+
+    assert early == {"done": "early", "code": 250, "status": "2.0.0", "text": "ok"}
+    assert late is not None
+    assert (550, 2000) == (late["code"], len(late["text"]))
+
+
+def test_waiting_ends(board):
+    """A verdict that does not come is waited for no longer than was said."""
+    board.expect("never")
+
+    assert board.wait("never", 0.01) is None
+
+
+def test_nobody_listens(tmp_path):
+    """Words without a listener are lost, and that is no error."""
+    board = Switchboard(str(tmp_path / "sock"))
+    board.start()
+    board.new("a")
+    board.flush(None)
+
+    assert not board.connected
+    board.close()
+
+
+def test_connects_again(board, ear):
+    """A sender that lost the acceptor finds the next one."""
+    board.close()
+    assert [] == ear.words(0.05)
+    second = Switchboard(board.path)
+    second.start()
+    try:
+        found = heard(ear, 1)
+        wait_for(lambda: second.connected)
+        second.new("x")
+
+        assert [RESCAN] == found
+        assert [{"new": "x"}] == heard(ear, 1)
+    finally:
+        second.close()
+
+
+def test_latest_sender_counts(board, ear):
+    """A second sender takes the place of the first."""
+    second = Ear(board.path)
+    try:
+        assert [RESCAN] == second.words(5)
+        wait_for(lambda: ear.words() == [] and ear.fileno() == -1)
+        board.new("a")
+
+        assert [{"new": "a"}] == heard(second, 1)
+    finally:
+        second.close()
+
+
+def test_sender_that_does_not_listen(board, ear):
+    """A sender that is behind is cut off: it will look through the queue itself."""
+    for number in range(100_000):
+        board.new(f"message-{number}")
+        if not board.connected:
+            break
+
+    assert not board.connected
+
+
+def test_deaf_ear():
+    """Without a path the sender works alone."""
+    ear = Ear(None)
+    ear.done("x", 250, "2.0.0", "ok")
+    begun = time.monotonic()
+
+    assert ([], -1) == (ear.words(0.05), ear.fileno())
+    assert time.monotonic() - begun >= 0.05
+    ear.close()
+
+
+def test_wake(board, ear):
+    """Another thread can end the wait."""
+    threading.Timer(0.05, ear.wake).start()
+
+    assert [] == ear.words(30)
+
+
+@pytest.mark.parametrize("line", [b"no json\n", b"[1]\n", b"\xff\n", b"\n"])
+def test_nonsense_is_no_word(tmp_path, line):
+    """What is no word is passed over."""
+    path = str(tmp_path / "sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        ear = Ear(path)
+        assert [RESCAN] == ear.words(5)
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(line + b'{"new": "a"}\n')
+
+            assert [{"new": "a"}] == heard(ear, 1)
+        ear.close()

@@ -1,0 +1,361 @@
+"""Time: when messages and mailhubs are tried again, and what jumping clocks do."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from ssmtp.agent import schedule
+from ssmtp.agent.rate import Rate
+from ssmtp.agent.site import AUTH_PAUSE, HOUR, LONGEST_PAUSE, STUMBLES, Site
+from ssmtp.errors import AuthRefused, ConfigError, NetworkTrouble, SiteTrouble
+from ssmtp.smtp.reply import Reply
+from tests.agent.simulated import DAY, World
+
+LIFE = 5 * DAY
+
+
+def refused() -> AuthRefused:
+    return AuthRefused("refused", reply=Reply(535, ["5.7.8 wrong"]))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+# -- one message
+
+
+def test_pauses() -> None:
+    """1, 5, 15, 30 minutes, then hourly up to 4 h, each 20 % sooner or later."""
+    planned = [schedule.pause(tries, 0.5) for tries in range(1, 11)]
+
+    assert [1, 5, 15, 30, 60, 120, 180, 240, 240, 240] == [p / 60 for p in planned]
+    assert (48.0, 72.0) == (schedule.pause(1, 0.0), schedule.pause(1, 1.0))
+
+
+def test_the_last_try_ends_the_life() -> None:
+    """A message is tried once more when its life ends, and not long behind that."""
+    assert LIFE == schedule.next_try(LIFE - HOUR, 0, LIFE, 20, 0.5)
+    assert LIFE + 4 * HOUR - 30 == schedule.next_try(LIFE - 30, 0, LIFE, 20, 0.5)
+
+
+def test_expiry() -> None:
+    """A message expires by a try that was made in time, after its life has ended."""
+    assert not schedule.expired(LIFE - 1, 0, LIFE - 1, LIFE, 40)
+    assert schedule.expired(LIFE, 0, LIFE, LIFE, 40)
+
+
+def test_expiry_after_a_jump() -> None:
+    """A try that comes days too late or too early ends nothing, nor does the first."""
+    assert not schedule.expired(LIFE, 0, 0, LIFE, 40)
+    assert not schedule.expired(LIFE, 0, 300, LIFE, 40)
+    assert not schedule.expired(LIFE, 0, LIFE + 5 * DAY, LIFE, 40)
+    assert not schedule.expired(-5 * DAY, 0, 300, LIFE, 40)
+
+
+def test_half_a_life_of_tries() -> None:
+    """However old the clock makes it, a message is tried for half of its life."""
+    assert [1, 2, 3, 9, 21] == [
+        schedule.tries_within(seconds) for seconds in (0, 60, 360, 12 * HOUR, LIFE / 2)
+    ]
+    assert not schedule.expired(LIFE, 0, LIFE, LIFE, 20)
+    assert schedule.expired(LIFE, 0, LIFE, LIFE, 21)
+    assert schedule.expired(100, 0, 100, 90, 1)
+
+
+# -- a mailhub
+
+
+def test_network_pause_grows() -> None:
+    """The probes of a mailhub that cannot be reached become rare, 15 min at most."""
+    site, now, pauses = Site(("h:25",)), 0.0, []
+    for _ in range(12):
+        site.failed(now, NetworkTrouble("down"), 0.5)
+        pauses.append(site.next_try - now)
+        now = site.next_try
+
+    assert [10, 20, 40, 80, 160, 320, 640] == pauses[:7]
+    assert {LONGEST_PAUSE} == {*pauses[7:]}
+
+
+def test_one_probe() -> None:
+    """While there is trouble one connection is tried, when its time has come."""
+    site = Site(("h:25",))
+    assert site.may_open(0, 0, 0, 4)
+    assert not site.may_open(0, 0, 1, 4)
+    site.failed(0, NetworkTrouble("down"), 0.5)
+
+    assert not site.may_open(9, 0, 0, 4)
+    assert site.may_open(10, 0, 0, 4)
+    assert not site.may_open(10, 0, 1, 4)
+    site.opened(10)
+    assert site.may_open(10, 1, 2, 4)
+    assert not site.may_open(10, 1, 3, 4)
+
+
+def test_nudges() -> None:
+    """New mail shortens a pause of the network, a flush ends it; AUTH's goes on."""
+    site = Site(("h:25",))
+    for now in range(8):
+        site.failed(now, NetworkTrouble("down"), 0.5)
+    site.nudge(20)
+    assert 20 >= site.next_try
+    site.failed(20, NetworkTrouble("down"), 0.5)
+    site.nudge(21)
+    assert 30 == site.next_try
+    site.nudge(21, hard=True)
+    assert 21 == site.next_try
+
+    site.failed(40, refused(), 0.0)
+    site.nudge(41, hard=True)
+
+    assert 40 + AUTH_PAUSE == site.next_try
+
+
+def test_news_is_told_once() -> None:
+    """A trouble is news when it begins or changes, and when it ends."""
+    site = Site(("h:25",))
+
+    assert site.failed(0, NetworkTrouble("down"), 0.5)
+    assert not site.failed(10, NetworkTrouble("down"), 0.5)
+    assert site.failed(20, SiteTrouble("babbles"), 0.5)
+    assert not site.news_due(100, 3600)
+    assert site.news_due(3600, 3600)
+    site.told = True
+    assert not site.news_due(7200, 3600)
+    assert site.opened(7300)
+    assert not site.opened(7301)
+
+
+def test_busy_mailhub() -> None:
+    """Many messages in a row that the mailhub would not look at are its trouble."""
+    site = Site(("h:25",))
+    site.opened(0)
+
+    found = [site.stumbled(0, "busy", 0.5) for _ in range(STUMBLES + 2)]
+
+    assert [False] * (STUMBLES - 1) + [True, False, False] == found
+    assert not site.opened(50)
+    assert "busy" == site.kind
+    assert site.worked(50)
+
+
+def test_an_old_connection_is_no_password() -> None:
+    """What still works on an old connection does not end the pause of AUTH."""
+    site = Site(("h:25",))
+    site.opened(0)
+    site.failed(1, refused(), 0.0)
+    site.worked(2)
+    for _ in range(STUMBLES):
+        site.stumbled(3, "busy", 0.5)
+
+    assert "auth" == site.kind
+    assert not site.may_open(1 + AUTH_PAUSE - 1, 0, 0, 4)
+
+
+def test_our_own_refusal_is_no_try() -> None:
+    """A password that cannot be read was said to nobody."""
+    site = Site(("h:25",))
+    site.failed(0, AuthRefused("there is no password"), 0.5)
+    assert "configuration" == site.kind
+    site.failed(0, ConfigError("broken"), 0.5)
+
+    assert "configuration" == site.kind
+    assert not site.refusals
+
+
+def test_restarts_try_no_password_more_often() -> None:
+    """What was refused is known after a restart: two tries in any hour."""
+    now, wall, tries = 0.0, 1e9, []
+    record: dict[str, object] = {}
+    for _ in range(60):
+        site = Site(("h:25",))
+        site.restore(record, now, wall + now)
+        if site.may_open(now, 0, 0, 4):
+            tries.append(now)
+            site.failed(now, refused(), 0.0)
+        record = site.record(now, wall + now)
+        now += 300
+
+    assert all(c - a >= HOUR for a, c in itertools.pairwise(tries[::2]))
+    assert 8 <= len(tries) <= 10
+
+
+# -- a rate
+
+
+def test_rate() -> None:
+    """No span of that length has more messages than the limit says."""
+    rate, now, times = Rate((3, 60.0)), 0.0, []
+    for _ in range(10):
+        now += rate.wait(now)
+        rate.take(now)
+        times.append(now)
+        now += 1
+
+    assert [0, 1, 2, 60, 61, 62, 120, 121, 122, 180] == times
+    assert 0.0 == Rate(None).wait(0.0)
+
+
+# -- the sender, days long
+
+
+def test_network_unplugged_for_an_hour(world: World) -> None:
+    """Without a network mail waits, one probe for all, and goes out behind it."""
+    world.network = False
+    for number in range(50):
+        world.add(f"<{number}@x>")
+
+    def plug_in() -> None:
+        world.network = True
+
+    world.at(HOUR, plug_in)
+    world.run(2 * HOUR)
+
+    assert [] == world.left()
+    assert 50 == len(world.tried)
+    assert HOUR <= world.tried[0][0] - 1000 <= HOUR + LONGEST_PAUSE * 1.2
+    assert len([at for at in world.opened if at < HOUR]) < 15
+    assert 1 == sum("cannot connect" in text for text in world.logged)
+
+
+def test_wrong_password_for_a_day(world: World) -> None:
+    """A wrong password costs two tries an hour, no message, and one notice."""
+    world.password = False
+    for number in range(20):
+        world.add(f"<{number}@x>")
+
+    def correct() -> None:
+        world.password = True
+
+    world.at(DAY, correct)
+    world.run(DAY - 1)
+    tries = world.opened[:]
+
+    assert len(tries) <= 48
+    assert all(c - a >= HOUR for a, c in zip(tries, tries[2:], strict=False))
+    assert ["message"] * 20 == [k for k in world.kinds() if k != "notice"]
+    assert 1 == world.kinds().count("notice")
+    assert 1 == sum("refused the password" in text for text in world.logged)
+    world.run(DAY + 2 * HOUR)
+    assert [] == world.left()
+
+
+def test_notice_tells_the_administrator(world: World) -> None:
+    """The notice goes to Root=, names the trouble, and is no message of anybody's."""
+    world.network = False
+    world.add("<1@x>")
+    world.run(5 * HOUR)
+    name = next(
+        name
+        for name in world.queue.ids()
+        if (entry := world.queue.look(name)) and entry.kind == "notice"
+    )
+    entry = world.queue.look(name)
+    text = b"".join(world.queue.content(name)).decode()
+
+    assert entry is not None
+    assert ["ops@example.org"] == [r.address for r in entry.recipients]
+    assert "" == entry.reverse_path
+    assert "Auto-Submitted: auto-generated\r\n" in text
+    assert "cannot connect to hub.test:25" in text
+
+
+def test_a_new_message_shortens_the_pause(world: World) -> None:
+    """A flush, as when the network comes up, probes at once."""
+    world.network = False
+    world.add("<1@x>")
+
+    def up(made: object) -> None:
+        def look() -> None:
+            world.network = True
+            made.look_wanted = True  # type: ignore[attr-defined]
+
+        world.at(3000, look)
+
+    world.run(3100, up)
+
+    assert [] == world.left()
+    assert 3000 <= world.tries("<1@x>")[0] <= 3062
+
+
+def test_deferred_message(world: World) -> None:
+    """A message that is deferred is tried after 1, 5, 15, 30, 60 … minutes."""
+    world.judge = lambda name: "451 4.2.0 later"
+    world.add("<1@x>")
+    world.run(12 * HOUR)
+    tries = world.tries("<1@x>")
+    pauses = [b - a for a, b in itertools.pairwise(tries)]
+
+    assert 8 <= len(tries) <= 10
+    for planned, taken in zip(schedule.PAUSES, pauses, strict=False):
+        assert 0.8 * planned - 1 <= taken <= 1.2 * planned + 62
+
+
+def test_warning_and_expiry(world: World) -> None:
+    """The sender is warned once after 4 h, and told after 5 days; the rest stays."""
+    world.judge = lambda name: (
+        "451 4.2.0 later" if name == "<1@x>" else "250 2.0.0 queued as B2"
+    )
+    world.add("<1@x>")
+    world.run(6 * DAY)
+
+    assert [] == world.left()
+    assert ["<1@x>"] == [
+        entry.message_id
+        for name in world.queue.failed_ids()
+        if (entry := world.queue.look(name, failed=True))
+    ]
+    reports = [name for _, name in world.tried if name != "<1@x>"]
+    assert 2 == len(reports)
+    assert 5 * DAY <= world.tries("<1@x>")[-1] <= 5 * DAY + 5 * HOUR
+
+
+@pytest.mark.parametrize("jump", [5 * DAY, -5 * DAY, 400 * DAY])
+def test_clock_jumps(world: World, jump: float) -> None:
+    """A clock that jumps by days expires nothing that can still be sent."""
+    world.judge = lambda name: (
+        "451 4.2.0 later"
+        if name == "<1@x>" and len(world.tries(name)) < 6
+        else "250 2.0.0 queued as C3"
+    )
+    world.add("<1@x>")
+    world.at(120, lambda: world.jump(jump))
+    world.run(6 * HOUR)
+
+    assert [] == world.left()
+    assert [] == [*world.queue.failed_ids()]
+    assert 6 == len(world.tries("<1@x>"))
+
+
+def test_suspend(world: World) -> None:
+    """A machine that slept for two days tries at once, and gives nothing up."""
+    world.judge = lambda name: (
+        "451 4.2.0 later"
+        if name == "<1@x>" and len(world.tries(name)) < 12
+        else "250 2.0.0 queued as D4"
+    )
+    world.add("<1@x>")
+    world.at(HOUR, lambda: world.sleep(6 * DAY))
+    world.run(7 * DAY)
+    tries = world.tries("<1@x>")
+
+    assert [] == world.left()
+    assert [] == [*world.queue.failed_ids()]
+    assert any(HOUR + 6 * DAY <= at <= HOUR + 6 * DAY + 120 for at in tries)
+
+
+def test_rate_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RateLimit holds however much is queued."""
+    world = World(tmp_path, monkeypatch, RateLimit="20/min")
+    for number in range(50):
+        world.add(f"<{number}@x>")
+    world.run(3 * 60)
+
+    assert [] == world.left()
+    times = [at for at, _ in world.tried]
+    assert all(b - a >= 60 for a, b in zip(times, times[20:], strict=False))

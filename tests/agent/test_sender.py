@@ -1,0 +1,396 @@
+"""The sender with a real mailhub, real sockets and a real disk."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from ssmtp import journal
+from ssmtp.agent.link import Switchboard
+from tests.agent import sending
+from tests.agent.sending import Post, until
+from tests.hub import EXTENSIONS, Hub
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[Post]:
+    with sending.post(tmp_path) as made:
+        yield made
+
+
+def subjects(hub: Hub) -> list[str]:
+    return [mail.field("Subject")[0] for mail in hub.mails]
+
+
+def test_drain(post: Post) -> None:
+    """Everything that is queued reaches the mailhub, once, over few connections."""
+    for number in range(40):
+        post.add(f"m{number}", *(f"r{n}@x.test" for n in range(1 + number % 3)))
+    with post.sender():
+        post.drained()
+
+    assert sorted(f"m{n}" for n in range(40)) == sorted(subjects(post.hub))
+    assert post.hub.connections <= 4
+    assert [] == post.entries(failed=True)
+
+
+def test_content_as_queued(post: Post) -> None:
+    """The content arrives octet for octet, the dots of it too."""
+    body = b".\r\n..two\r\n\r\n" + "ä\r\n".encode()
+    post.add("dots", body=body, eightbit=True)
+    with post.sender():
+        post.drained()
+
+    assert body == post.hub.mails[0].body
+    assert "BODY=8BITMIME" in post.hub.mails[0].mail
+
+
+@pytest.mark.parametrize("left_out", ["CHUNKING", "PIPELINING", "8BITMIME", "SIZE"])
+def test_less_able_mailhubs(tmp_path: Path, left_out: str) -> None:
+    """A mailhub with fewer extensions gets the same messages."""
+    offers = tuple(e for e in EXTENSIONS if not e.startswith(left_out))
+    with sending.post(tmp_path, extensions=offers) as post:
+        for number in range(4):
+            post.add(f"m{number}", body="ä\r\n".encode(), eightbit=True)
+        with post.sender():
+            post.drained()
+
+        assert 4 == len(post.hub.mails)
+        text = post.hub.mails[0].data
+        assert text.isascii() == (left_out == "8BITMIME")
+
+
+def test_tls_and_auth(tmp_path: Path) -> None:
+    """With a password the mail goes out authenticated, inside of TLS."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    with sending.post(
+        tmp_path, tls="starttls", users={"me": "pw-12345"}, context=context
+    ) as post:
+        post.configure(
+            "UseSTARTTLS=yes",
+            "AuthUser=me",
+            "AuthPass=pw-12345",
+            f"TLS_CA_File={trusted}",
+            mailhub=f"localhost:{post.hub.port}",
+        )
+        for number in range(5):
+            post.add(f"m{number}")
+        with post.sender():
+            post.drained()
+
+        assert 5 == len(post.hub.mails)
+        assert all(mail.tls and mail.user == "me" for mail in post.hub.mails)
+
+
+def test_warm_connection(post: Post) -> None:
+    """A message that comes later finds a connection that is open."""
+    with post.sender() as sender:
+        for number in range(3):
+            post.add(f"m{number}")
+            sender.loop.post(sender.look)
+            post.drained()
+
+    assert 1 == post.hub.connections
+    assert "QUIT" == post.hub.commands[-1]
+
+
+def test_messages_per_connection(post: Post) -> None:
+    """A connection that has carried its number of messages ends with the last one."""
+    post.configure("MessagesPerConnection=2", "Connections=1")
+    for number in range(6):
+        post.add(f"m{number}")
+    with post.sender():
+        post.drained()
+
+    assert 3 == post.hub.connections
+    assert 3 == post.hub.commands.count("QUIT")
+
+
+def test_limits(tmp_path: Path) -> None:
+    """The mailhub's own LIMITS are kept (RFC 9422)."""
+    offers = (*EXTENSIONS, "LIMITS MAILMAX=2 RCPTMAX=3")
+    with sending.post(tmp_path, extensions=offers) as post:
+        post.configure("Connections=1")
+        post.add("m0", *(f"r{n}@x.test" for n in range(7)))
+        with post.sender():
+            post.drained()
+
+        assert [3, 3, 1] == [len(mail.rcpts) for mail in post.hub.mails]
+        assert 2 == post.hub.connections
+
+
+def test_recipients_apart(post: Post) -> None:
+    """One refused recipient does not cost the others the message, and is told."""
+    post.hub.replies["RCPT#2"] = "550 5.1.1 no such user"
+    post.configure("Connections=1")
+    name = post.add("m0", "a@x.test", "b@x.test", "c@x.test")
+    with post.sender():
+        until(lambda: len(post.hub.mails) == 2)
+        post.drained()
+    message, bounce = post.hub.mails
+
+    assert ["a@x.test", "c@x.test"] == message.recipients
+    assert ("", ["bob@example.org"]) == (bounce.sender, bounce.recipients)
+    assert b"Final-Recipient: rfc822; b@x.test\r\n" in bounce.data
+    assert [name] == [entry.id for entry in post.entries(failed=True)]
+    sent, failed = (line for line in post.logged() if line.get("id") == name)
+    assert ["a@x.test", "c@x.test"] == sent["to"]
+    assert ["b@x.test"] == failed["to"]
+
+
+def test_deferred_is_kept(post: Post) -> None:
+    """What the mailhub does not take now stays, and nobody is told yet."""
+    post.hub.replies["RCPT"] = "450 4.2.1 full"
+    name = post.add("m0")
+    with post.sender():
+        until(lambda: any(entry.attempts for entry in post.entries()))
+        until(lambda: post.entries()[0].next)
+    entry = post.entries()[0]
+
+    assert (name, "deferred") == (entry.id, entry.recipients[0].state)
+    assert "450 4.2.1 full" == entry.recipients[0].reply
+    assert [] == post.hub.mails
+
+
+def test_site_trouble_touches_no_message(post: Post) -> None:
+    """What goes wrong before MAIL is written nowhere but in site.json."""
+    post.hub.replies["GREETING"] = "421 4.3.2 later"
+    for number in range(5):
+        post.add(f"m{number}")
+    with post.sender() as sender:
+        until(lambda: post.site()["state"] == "trouble")
+        connections = post.hub.connections
+        assert "mailhub" == post.site()["kind"]
+        assert [0] * 5 == [entry.attempts for entry in post.entries()]
+        del post.hub.replies["GREETING"]
+        sender.look_wanted = True
+        sender.loop.post(lambda: None)
+        post.drained()
+        until(lambda: post.site()["state"] == "ok")
+
+    assert 1 == connections
+
+
+def test_wrong_password(tmp_path: Path) -> None:
+    """A wrong password is tried once, and not again by a flush or a restart."""
+    with sending.post(tmp_path, users={"me": "right"}) as post:
+        post.configure("AuthUser=me", "AuthPass=pw-12345")
+        post.add("m0")
+        for _ in range(4):
+            with post.sender() as sender:
+                until(lambda: post.site()["kind"] == "auth")
+                post.add("m1")
+                sender.look_wanted = True
+                sender.loop.post(lambda: None)
+
+        assert post.hub.connections <= 2
+        assert 5 == len(post.entries())
+
+
+def test_fallback(post: Post) -> None:
+    """A second mailhub is used when the first cannot be reached."""
+    post.configure(f"Mailhub=127.0.0.1:{post.hub.port}", mailhub="127.0.0.1:1")
+    post.add("m0")
+    with post.sender():
+        post.drained()
+
+    assert ["m0"] == subjects(post.hub)
+
+
+def test_mailhub_of_the_message(post: Post) -> None:
+    """A message that names another mailhub goes there, whatever ails the first."""
+    post.configure(mailhub="127.0.0.1:1")
+    post.add("m0")
+    post.add("m1", mailhubs=[f"127.0.0.1:{post.hub.port}"])
+    with post.sender():
+        until(lambda: post.queue.count() == 1)
+
+    assert ["m1"] == subjects(post.hub)
+
+
+def test_word_of_the_acceptor(post: Post) -> None:
+    """A word of the acceptor has a message sent, and the outcome is told."""
+    board = Switchboard(str(post.place / "sender.sock"))
+    board.start()
+    try:
+        with post.sender(board.path):
+            until(lambda: board.connected)
+            name = post.add("m0")
+            board.expect(name)
+            board.new(name)
+            told = board.wait(name, 20)
+    finally:
+        board.close()
+
+    assert told is not None
+    assert (250, "2.0.0") == (told["code"], told["status"])
+
+
+def test_held(post: Post) -> None:
+    """What is held waits until it is released."""
+    name = post.add("m0")
+    post.queue.hold(name)
+    post.add("m1")
+    with post.sender() as sender:
+        until(lambda: post.queue.count() == 1)
+        assert ["m1"] == subjects(post.hub)
+        post.queue.release(name)
+        sender.loop.post(sender.look)
+        post.drained()
+
+    assert ["m1", "m0"] == subjects(post.hub)
+
+
+def test_damaged_file(post: Post) -> None:
+    """A damaged file stops nobody; it is put aside."""
+    name = post.add("m0")
+    with (post.spool / "queue" / name).open("r+b") as file:
+        file.seek(200)
+        file.write(b"????")
+    post.add("m1")
+    with post.sender():
+        post.drained()
+
+    assert ["m1"] == subjects(post.hub)
+    assert 1 == len([*(post.spool / "corrupt").iterdir()])
+
+
+def test_stale_connection(post: Post) -> None:
+    """A warm connection that the mailhub has closed costs no try."""
+    with post.sender() as sender:
+        post.add("m0")
+        post.drained()
+        post.hub.stop_sessions()
+        post.add("m1")
+        sender.loop.post(sender.look)
+        post.drained()
+
+    assert ["m0", "m1"] == subjects(post.hub)
+    assert 2 == post.hub.connections
+    assert ["sent", "sent"] == [line["event"] for line in post.logged()]
+
+
+def test_stop_while_a_message_waits_for_a_connection(post: Post) -> None:
+    """What was to go over another connection is given back when it has to end."""
+    with post.sender() as sender:
+        post.add("m0")
+        post.drained()
+        post.hub.replies["GREETING"] = "421 4.3.2 later"
+        post.hub.replies["MAIL"] = "421 4.4.2 idle for too long"
+        post.add("m1")
+        sender.loop.post(sender.look)
+        until(lambda: post.site()["state"] == "trouble")
+
+    assert ["waiting"] == [entry.recipients[0].state for entry in post.entries()]
+    assert [0] == [entry.crashed for entry in post.entries()]
+
+
+# -- as a process
+
+
+def test_process(post: Post) -> None:
+    """SIGTERM ends it with 0, and site.json says that nobody runs."""
+    post.add("m0")
+    process = post.start()
+    post.drained()
+    process.send_signal(signal.SIGTERM)
+
+    assert 0 == process.wait(20)
+    assert '"running": false' in (post.spool / "site.json").read_text()
+
+
+def test_term_waits_for_the_answer(post: Post) -> None:
+    """A message that is on its way when SIGTERM comes is finished."""
+    post.hub.replies["DOT"] = "hang"
+    post.add("m0")
+    process = post.start()
+    until(lambda: any(c.startswith("BDAT") for c in post.hub.commands))
+    process.send_signal(signal.SIGTERM)
+    post.hub.stop_sessions()
+
+    assert 0 == process.wait(20)
+    assert ["doubt"] == [entry.recipients[0].state for entry in post.entries()]
+
+
+def test_killed_while_sending(post: Post) -> None:
+    """A kill in the middle leaves the message, and it is sent again."""
+    post.hub.replies["DOT"] = "hang"
+    post.add("m0")
+    process = post.start()
+    until(lambda: any(c.startswith("BDAT") for c in post.hub.commands))
+    process.kill()
+    process.wait()
+    del post.hub.replies["DOT"]
+
+    assert [1] == [entry.crashed for entry in post.entries()]
+    post.start()
+    post.drained()
+    assert ["m0"] == subjects(post.hub)
+
+
+def test_poison(post: Post) -> None:
+    """What was being sent in three crashes goes to failed/, and the others go out."""
+    post.hub.replies["DOT"] = "hang"
+    post.configure("Connections=1")
+    poison = post.add("m0")
+    for number in range(1, 4):
+        before = len(post.hub.commands)
+        process = post.start()
+        until(lambda n=before: any("BDAT" in c for c in post.hub.commands[n:]))  # type: ignore[misc]
+        process.kill()
+        process.wait()
+        assert [number] == [entry.crashed for entry in post.entries()]
+    del post.hub.replies["DOT"]
+    post.add("m1")
+    post.start()
+    post.drained()
+
+    assert ["m1"] == subjects(post.hub)
+    assert [poison] == [entry.id for entry in post.entries(failed=True)]
+
+
+def test_no_configuration(post: Post) -> None:
+    """Without a configuration that can be used it ends with 78."""
+    post.conf.write_text("Mailhub\n")
+
+    assert 78 == post.start().wait(20)
+
+
+# -- the log
+
+
+def test_log_of_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent's lines share a socket; a daemon that stops and starts is no matter."""
+    monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "log"))
+    monkeypatch.setattr(journal, "PATIENCE", 0.01)
+    monkeypatch.setattr(journal, "lasting", True)
+    monkeypatch.setattr(journal, "_log", None)
+    assert "could not be written" in journal.note("nobody is there")
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+            daemon.bind(journal.SOCKET)
+            assert "" == journal.note("one")
+            assert "" == journal.note("two", bad=True)
+            lines = [daemon.recv(1000) for _ in range(2)]
+        (tmp_path / "log").unlink()
+
+        assert lines[0].startswith(b"<22>")
+        assert lines[0].endswith(b"]: one")
+        assert lines[1].startswith(b"<19>")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(journal.SOCKET)
+        told = [journal.note("again and again") for _ in range(2000)]
+
+    assert "the system log takes no lines" == told[-1]
+    assert journal._log is not None
+    journal._log.close()

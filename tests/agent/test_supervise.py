@@ -1,0 +1,285 @@
+"""One process keeps both halves of the agent alive."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A half that does as it is told: by its arguments, and over the socket handed to it.
+HALF = """
+import os, signal, socket, sys
+name, *orders = sys.argv[1:]
+def told(*words):
+    os.write(1, " ".join([name, *map(str, words), "\\n"]).encode())
+if "stubborn" in orders:
+    signal.signal(signal.SIGTERM, lambda *_: told("stays"))
+else:
+    signal.signal(signal.SIGTERM, lambda *_: (told("ends"), sys.exit(0)))
+told("pid", os.getpid())
+for order in orders:
+    if order.startswith("exit"):
+        sys.exit(int(order[4:]))
+if "listen" in orders:
+    pid, count = os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"]
+    listening = socket.socket(fileno=3)
+    while True:
+        with listening.accept()[0] as peer:
+            peer.sendall(f"{pid == str(os.getpid())} {count} {os.getpid()}".encode())
+while True:
+    signal.pause()
+"""
+
+DRIVER = """
+import json, os, socket, sys
+sys.path.insert(0, sys.argv[1])
+from ssmtp.agent import listening, supervise
+orders, half = json.loads(sys.argv[3]), sys.argv[4]
+listener = listening.submit(sys.argv[2])
+halves = [
+    supervise.Half(name, [sys.executable, "-c", half, name, *more], "listen" in more)
+    for name, more in orders.items()
+]
+def say(words):
+    os.write(1, f"said {words}\\n".encode())
+code = supervise.Supervisor(halves, [listener.socket], listener.lock, say).run()
+listener.close()
+sys.exit(code)
+"""
+
+
+class Agent:
+    """A supervisor with halves that do what they are told; `lines` is all they say."""
+
+    def __init__(self, path: Path, **orders: list[str]) -> None:
+        self.path = path
+        words = [str(ROOT / "src"), str(path), json.dumps(orders), HALF]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", DRIVER, *words], stdout=subprocess.PIPE
+        )
+        self.lines: list[str] = []
+        self.rest = b""
+
+    def until(self, words: str, times: int = 1) -> str:
+        """Wait for the n-th line with these words; return it."""
+        end = time.monotonic() + 30
+        while True:
+            found = [line for line in self.lines if words in line]
+            if len(found) >= times:
+                return found[times - 1]
+            assert self.more(end), f"no line {words!r} in {self.lines}"
+
+    def more(self, end: float) -> bool:
+        out = self.process.stdout
+        assert out is not None
+        if not select.select([out], [], [], max(end - time.monotonic(), 0))[0]:
+            return False
+        data = os.read(out.fileno(), 65536)
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        self.lines += [line.decode().strip() for line in whole]
+        return bool(data)
+
+    def pid(self, name: str, times: int = 1) -> int:
+        return int(self.until(f"{name} pid", times).split()[2])
+
+    def ask(self) -> list[str]:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(30)
+            peer.connect(str(self.path))
+            return peer.recv(100).decode().split()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.finished()
+
+    def finished(self) -> int:
+        """Read to the end, which comes when nobody is left to say anything."""
+        while self.more(time.monotonic() + 30):
+            pass
+        return self.process.wait(30)
+
+
+@contextlib.contextmanager
+def running(tmp_path: Path, **orders: list[str]) -> Iterator[Agent]:
+    agent = Agent(tmp_path / "run" / "submit.sock", **orders)
+    try:
+        yield agent
+    finally:
+        agent.process.kill()
+        agent.process.wait()
+        assert agent.process.stdout is not None
+        agent.process.stdout.close()
+
+
+def gone(pid: int) -> bool:
+    """Wait until a process is no more."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], 30)[0])
+    finally:
+        os.close(fd)
+
+
+def test_sockets_are_handed_over(tmp_path):
+    """The acceptor gets the open socket as systemd would hand it over."""
+    with running(tmp_path, acceptor=["listen"], sender=[]) as agent:
+        pid = agent.pid("acceptor")
+
+        assert ["True", "1", str(pid)] == agent.ask()
+        assert 0 == agent.end()
+
+
+def test_a_dead_half_comes_back(tmp_path):
+    """A half that is killed is started again, and who calls meanwhile waits for it."""
+    with running(tmp_path, acceptor=["listen"], sender=[]) as agent:
+        first = agent.pid("acceptor")
+        os.kill(first, signal.SIGKILL)
+        answer = agent.ask()
+
+        assert ["True", "1", str(agent.pid("acceptor", 2))] == answer
+        assert first != int(answer[2])
+        assert "acceptor ended (SIGKILL); started again in 1 s" in agent.until("said")
+        assert 0 == agent.end()
+        assert 1 == sum("sender pid" in line for line in agent.lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_both_end_in_order(tmp_path, number):
+    """SIGTERM and Ctrl-C end both halves in order, and the socket is gone."""
+    with running(tmp_path, acceptor=[], sender=[]) as agent:
+        agent.pid("acceptor")
+        agent.pid("sender")
+        code = agent.end(number)
+
+        assert 0 == code
+        assert {"acceptor ends", "sender ends"} <= set(agent.lines)
+        assert not agent.path.exists()
+
+
+@pytest.mark.parametrize("code", [64, 78])
+def test_a_half_that_cannot_work_ends_all(tmp_path, code):
+    """A half that refuses its configuration at once ends the agent with its code."""
+    with running(tmp_path, acceptor=[], sender=[f"exit{code}"]) as agent:
+        assert code == agent.finished()
+        assert f"sender cannot work (exit code {code})" in agent.until("said")
+
+
+def test_other_exit_codes_are_tried_again(tmp_path):
+    """A half that has trouble is started again, with growing pauses."""
+    with running(tmp_path, acceptor=[], sender=["exit75"]) as agent:
+        agent.pid("sender", 2)
+        agent.pid("acceptor")
+
+        assert "started again in 1 s" in agent.until("said")
+        assert "started again in 2 s" in agent.until("said", 2)
+        assert 0 == agent.end()
+
+
+def test_hangup_starts_both_anew(tmp_path):
+    """SIGHUP ends both halves in order and starts them at once."""
+    with running(tmp_path, acceptor=[], sender=[]) as agent:
+        first = {agent.pid("acceptor"), agent.pid("sender")}
+        agent.process.send_signal(signal.SIGHUP)
+        second = {agent.pid("acceptor", 2), agent.pid("sender", 2)}
+
+        assert not first & second
+        assert {"acceptor ends", "sender ends"} <= set(agent.lines)
+        assert not [line for line in agent.lines if line.startswith("said")]
+        assert 0 == agent.end()
+
+
+def test_halves_do_not_outlive_the_supervisor(tmp_path):
+    """When the supervisor is killed, its halves end, and a new agent may start."""
+    with running(tmp_path, acceptor=[], sender=[]) as agent:
+        halves = [agent.pid("acceptor"), agent.pid("sender")]
+        agent.process.kill()
+
+        assert all(gone(pid) for pid in halves)
+        with running(tmp_path, acceptor=["listen"], sender=[]) as another:
+            another.pid("acceptor")
+            assert "True" == another.ask()[0]
+
+
+def test_a_second_signal_kills(tmp_path):
+    """A half that does not end on SIGTERM is killed by a second one."""
+    with running(tmp_path, acceptor=["stubborn"], sender=[]) as agent:
+        pid = agent.pid("acceptor")
+        agent.process.send_signal(signal.SIGTERM)
+        agent.until("acceptor stays")
+        code = agent.end()
+
+        assert 75 == code
+        assert gone(pid)
+
+
+def test_a_second_agent_is_refused(tmp_path):
+    """No two agents share a socket: the second one says so, and the first one stays."""
+    from ssmtp.agent import listening
+    from ssmtp.errors import SystemTrouble
+
+    with running(tmp_path, acceptor=["listen"], sender=[]) as agent:
+        agent.pid("acceptor")
+        with pytest.raises(SystemTrouble, match="another agent is there already"):
+            listening.submit(str(agent.path))
+
+        assert "True" == agent.ask()[0]
+
+
+def test_orphans_are_buried(tmp_path):
+    """As process 1 of a container the supervisor buries those whose parent has died."""
+    if subprocess.run(["unshare", "-Urpf", "true"], capture_output=True).returncode:
+        pytest.skip("no namespaces for processes here")
+    script = tmp_path / "in-a-container"
+    script.write_text(ORPHANS)
+    run = subprocess.run(
+        ["unshare", "-Urpf", "--mount-proc", sys.executable, script, ROOT / "src"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "SUBMIT": str(tmp_path / "submit.sock")},
+    )
+
+    assert "buried\n" == run.stdout
+    assert 0 == run.returncode, run.stderr
+
+
+# Process 1: its half leaves an orphan behind, waits until that is gone, and ends all.
+ORPHANS = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from ssmtp.agent import listening, supervise
+half = '''
+import os, select, signal
+inner, outer = os.pipe()
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.write(outer, str(os.getpid()).encode())
+        os._exit(0)
+    os._exit(0)
+os.wait()
+pid = int(os.read(inner, 20))
+while os.path.exists(f"/proc/{pid}"):
+    select.select([], [], [], 0.01)
+print("buried", flush=True)
+os.kill(1, signal.SIGTERM)
+signal.pause()
+'''
+listener = listening.submit(os.environ["SUBMIT"])
+halves = [supervise.Half("sender", [sys.executable, "-c", half], False)]
+sys.exit(supervise.Supervisor(halves, [], listener.lock, print).run())
+"""

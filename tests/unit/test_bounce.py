@@ -1,0 +1,169 @@
+"""Reports to senders: `ssmtp.bounce`, read back by the standard library."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from email.message import EmailMessage, Message
+from typing import Any
+
+from ssmtp import bounce
+from ssmtp.bounce import DELAYED, FAILED, Original, Victim
+from ssmtp.stamp import Stamp
+
+NOW = Stamp(1_800_000_000, 60, "feed" * 5)
+HEADER = b"From: bob@example.org\r\nSubject: hello\r\n\r\n"
+
+
+def made(action: str = FAILED, *victims: Victim, **more: Any) -> bytes:
+    original = Original(
+        "<1@x.test>",
+        Stamp(1_799_990_000, 60, "a"),
+        more.pop("header", HEADER),
+        more.pop("content", None),
+        more.pop("envid", None),
+    )
+    return bounce.report(
+        action,
+        list(victims) or [Victim("ann@example.net", None, "550 5.1.1 no such user")],
+        original,
+        to=more.pop("to", "bob@example.org"),
+        host="client.test",
+        domain="example.org",
+        hub="hub.test:465",
+        now=NOW,
+        **more,
+    )
+
+
+def read(text: bytes) -> EmailMessage:
+    found = email.message_from_bytes(text, policy=email.policy.SMTP)
+    assert isinstance(found, EmailMessage)
+    assert not found.defects
+    return found
+
+
+def groups(report: EmailMessage) -> list[Message]:
+    status = report.get_payload(1)
+    assert isinstance(status, Message)
+    assert "message/delivery-status" == status.get_content_type()
+    found = status.get_payload()
+    assert isinstance(found, list)
+    return [group for group in found if isinstance(group, Message)]
+
+
+def test_form() -> None:
+    """A report is multipart/report of three parts, from nobody who reads mail."""
+    report = read(made())
+
+    assert "multipart/report" == report.get_content_type()
+    assert "delivery-status" == report.get_param("report-type")
+    assert [
+        "text/plain",
+        "message/delivery-status",
+        "text/rfc822-headers",
+    ] == [part.get_content_type() for part in report.iter_parts()]
+    assert "auto-replied" == report["Auto-Submitted"]
+    assert "Mail delivery <MAILER-DAEMON@example.org>" == report["From"]
+    assert "bob@example.org" == report["To"]
+    assert "<1@x.test>" == report["In-Reply-To"]
+
+
+def test_line_ends() -> None:
+    """What goes on the wire has CRLF line ends only, and ends with one."""
+    text = made(header=b"Subject: \xc3\xa4\r\n\r\n")
+
+    assert text.endswith(b"\r\n")
+    assert text.count(b"\r\n") == text.count(b"\n") == text.count(b"\r")
+
+
+def test_machine_readable() -> None:
+    """Programs find action, status and diagnostic of each recipient (RFC 3464)."""
+    first, second, third = groups(
+        read(
+            made(
+                FAILED,
+                Victim("ann@example.net", "rfc822;a+2Bb@example.net", "550 5.1.1 no"),
+                Victim("bob@example.net", None, "the mailhub broke it off"),
+                envid="e1",
+            )
+        )
+    )
+
+    assert "dns; client.test" == first["Reporting-MTA"]
+    assert "e1" == first["Original-Envelope-Id"]
+    assert "rfc822;a+b@example.net" == second["Original-Recipient"]
+    assert "rfc822; ann@example.net" == second["Final-Recipient"]
+    assert "failed" == second["Action"]
+    assert "5.1.1" == second["Status"]
+    assert "dns; hub.test" == second["Remote-MTA"]
+    assert "smtp; 550 5.1.1 no" == second["Diagnostic-Code"]
+    assert "5.0.0" == third["Status"]
+    assert third["Diagnostic-Code"] is None
+
+
+def test_delayed() -> None:
+    """A warning says until when it is tried."""
+    text = made(
+        DELAYED,
+        Victim("ann@example.net", None, "450 full"),
+        until=Stamp(1_800_400_000, 0, "b"),
+    )
+    group = groups(read(text))[1]
+
+    assert "delayed" == group["Action"]
+    assert "4.0.0" == group["Status"]
+    assert "Tue, 19 Jan 2027" in group["Will-Retry-Until"]
+    assert b"nothing has to be done" in text
+
+
+def test_whole_message() -> None:
+    """With RET=FULL the message itself is sent back, octet for octet."""
+    content = HEADER + b"--x\r\n\xff\xfe .\r\n"
+    text = made(content=content)
+
+    assert content in text
+    assert b"Content-Type: message/rfc822\r\n" in text
+
+
+def test_header_alone() -> None:
+    """Without RET=FULL the header is all that is sent back."""
+    report = read(made())
+
+    assert "hello" in str(report.get_payload(2))
+
+
+def test_hostile_reply() -> None:
+    """What a mailhub said cannot end a line or a part of the report."""
+    reply = "550 no\r\nTo: x@y\n\n--" + "feed" * 5 + "=--"
+    text = made(FAILED, Victim("ann@example.net", None, reply))
+
+    assert b"\nTo: x@y" not in text
+    assert 3 == len(read(text).get_payload())
+
+
+def test_utf8_addresses() -> None:
+    """Addresses outside of ASCII are shown as they are (RFC 6533)."""
+    text = made(
+        FAILED, Victim("jörg@example.net", None, "550 ä nein"), to="bøb@example.org"
+    )
+
+    assert "To: <bøb@example.org>\r\n".encode() in text
+    assert "Final-Recipient: utf-8; jörg@example.net\r\n".encode() in text
+
+
+def test_notice() -> None:
+    """A notice is plain text that says that no person wrote it."""
+    text = bounce.notice(
+        "client.test: trouble",
+        "It is so.\n",
+        to="ops@example.org",
+        host="client.test",
+        domain="example.org",
+        now=NOW,
+    )
+    report = read(text)
+
+    assert "auto-generated" == report["Auto-Submitted"]
+    assert "It is so.\n" == report.get_content().replace("\r\n", "\n")
+    assert f"<{'feed' * 5}@client.test>" == report["Message-ID"]

@@ -1,0 +1,473 @@
+"""Message after message on one connection: `ssmtp.smtp.relay` and `outcomes`."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from ssmtp import address
+from ssmtp.envelope import Envelope
+from ssmtp.errors import AuthRefused, MailhubRefused, SiteTrouble
+from ssmtp.smtp.relay import Glance
+from ssmtp.smtp.steps import Again, Broken, Flight
+from tests.unit.relaying import (
+    CHUNKING,
+    LIES,
+    PIPELINING,
+    Hub,
+    Numbered,
+    Warm,
+    attempts_again,
+    envelope,
+    states,
+)
+
+OFFERS = {"chunking": CHUNKING, "pipelining": PIPELINING, "neither": ("8BITMIME",)}
+EVERY = pytest.mark.parametrize("offers", OFFERS.values(), ids=OFFERS)
+
+
+@EVERY
+def test_message_after_message(offers: tuple[str, ...]) -> None:
+    """A connection carries many messages, each to all of its recipients."""
+    hub = Hub(offers)
+    warm = Warm(hub)
+
+    results = [warm.send(n, 1 + n % 3) for n in range(6)]
+
+    assert all(result.usable and result.receipt for result in results)
+    assert [["sent"] * (1 + n % 3) for n in range(6)] == [states(r) for r in results]
+    assert {(n, f"r{k}@example.net") for n in range(6) for k in range(1 + n % 3)} == {
+        *hub.took
+    }
+
+
+def test_flights() -> None:
+    """The first message shows its envelope first; later ones go in one flight."""
+    hub = Hub()
+    warm = Warm(hub)
+    warm.send(1, 2)
+    warm.send(2, 2)
+    warm.send(3, size=70_000)
+    warm.send(4, last=True)
+
+    assert [
+        ["EHLO"],
+        ["MAIL", "RCPT", "RCPT"],
+        ["BDAT", "RSET"],
+        [],
+        ["MAIL", "RCPT", "RCPT", "BDAT", "RSET"],
+        [],
+        ["MAIL", "RCPT"],
+        ["BDAT", "RSET"],
+        [],
+        ["MAIL", "RCPT", "BDAT", "QUIT"],
+    ] == hub.flights
+
+
+def test_flights_without_chunking() -> None:
+    """With PIPELINING alone DATA ends the first flight (RFC 2920)."""
+    hub = Hub(PIPELINING)
+    Warm(hub).send(1)
+
+    assert [["EHLO"], ["MAIL", "RCPT", "DATA"], ["RSET"], []] == hub.flights
+
+
+@EVERY
+@pytest.mark.parametrize("number", [1, 2])
+def test_partial_refusal(offers: tuple[str, ...], number: int) -> None:
+    """Each recipient has its own outcome; the others get the message."""
+    answers = {"r1@example.net": "550 5.1.1 nobody", "r2@example.net": "450 4.2.1 full"}
+    hub = Hub(offers, answers)
+    warm = Warm(hub)
+    for before in range(1, number):
+        warm.send(before)
+
+    result = warm.send(number, 4)
+
+    assert ["sent", "refused", "deferred", "sent"] == states(result)
+    assert "550 5.1.1 nobody" == result.outcomes[1].text
+    assert [(number, "r0@example.net"), (number, "r3@example.net")] == hub.took[-2:]
+    assert ["sent"] == states(warm.send(9))
+
+
+@EVERY
+def test_nobody_is_taken(offers: tuple[str, ...]) -> None:
+    """When all are refused no content is taken, and the connection goes on."""
+    hub = Hub(offers, {"RCPT/1": "550 5.1.1 no", "RCPT/2": "550 5.1.1 no"})
+    warm = Warm(hub)
+
+    assert ["refused", "refused"] == states(warm.send(1, 2))
+    assert ["refused"] == states(warm.send(2))
+    assert ["sent"] == states(warm.send(3))
+
+
+def test_data_accepted_for_nobody() -> None:
+    """Behind a 354 for nobody the connection is given up, and nothing is said."""
+    hub = Hub(PIPELINING, {"RCPT": "550 5.1.1 no", "DATA!": "354 go"})
+
+    result = Warm(hub).send(1)
+
+    assert [["EHLO"], ["MAIL", "RCPT", "DATA"]] == hub.flights
+    assert ["refused"] == states(result)
+    assert not result.usable
+    assert not hub.took
+
+
+@EVERY
+def test_sender_refused(offers: tuple[str, ...]) -> None:
+    """A 5xx to MAIL refuses the message for everybody, a 4xx defers it."""
+    hub = Hub(offers, {"MAIL/1": "550 5.7.1 not you", "MAIL/2": "451 4.3.0 later"})
+    warm = Warm(hub)
+    first, second = warm.send(1, 2), warm.send(2, 2)
+
+    assert ["refused", "refused"] == states(first)
+    assert ["deferred", "deferred"] == states(second)
+    assert second.busy
+    assert not first.busy
+    assert ["sent"] == states(warm.send(3))
+
+
+@EVERY
+def test_content_refused(offers: tuple[str, ...]) -> None:
+    """The answer to the content is that of all who were accepted."""
+    answers = {
+        "CONTENT/1": "554 5.6.0 spam",
+        "CONTENT/2": "452 4.3.1 full",
+        "r1@example.net": "550 5.1.1 nobody",
+    }
+    warm = Warm(Hub(offers, answers))
+
+    assert ["refused", "refused"] == states(warm.send(1, 2))
+    assert ["deferred", "refused"] == states(warm.send(2, 2))
+    assert ["sent", "refused"] == states(warm.send(3, 2))
+
+
+@EVERY
+def test_auth_wanted(offers: tuple[str, ...]) -> None:
+    """530 concerns the mailhub, and says nothing about a message."""
+    for answers in (
+        {"MAIL": "530 5.7.0 authenticate"},
+        {"RCPT": "530 5.7.0 authenticate"},
+    ):
+        result = Warm(Hub(offers, answers)).send(1, 2)
+
+        assert isinstance(result.trouble, AuthRefused)
+        assert not result.outcomes
+
+
+def test_relaying_denied_is_the_recipients_own() -> None:
+    """A recipient that the mailhub will not relay to does not stop the others."""
+    answers = {"r0@example.net": "554 5.7.1 relay access denied"}
+    hub = Hub(answers=answers)
+    result = Warm(hub).send(1, 2)
+
+    assert ["refused", "sent"] == states(result)
+    assert result.trouble is None
+
+
+@EVERY
+def test_421_everywhere(offers: tuple[str, ...]) -> None:
+    """421 ends the connection: nothing is refused for it, and nothing falsely sent."""
+    for verb in ("MAIL", "RCPT", "DATA", "CONTENT", "RSET"):
+        for number in (1, 2):
+            hub = Hub(offers, {f"{verb}/{number}": "421 4.3.2 shutting down"})
+            warm = Warm(hub)
+            for before in range(1, number):
+                warm.send(before)
+            result = warm.send(number, 2)
+            if verb == "DATA" and "CHUNKING" in offers:
+                continue
+
+            assert not result.usable, (verb, number)
+            if verb == "MAIL" and number == 2:
+                assert result.stale
+            elif verb == "RSET":
+                assert ["sent", "sent"] == states(result)
+            else:
+                assert not {"refused", "sent"} & {*states(result)}, (verb, number)
+
+
+def test_an_old_connection() -> None:
+    """What fails before MAIL was answered on a warm connection is no deferral."""
+    hub = Hub()
+    warm = Warm(hub)
+    warm.send(1)
+    hub.pieces.append(None)
+    hub.closed = True
+
+    result = warm.send(2)
+
+    assert result.stale
+    assert not result.outcomes
+    with pytest.raises(Broken):
+        warm.perform(Glance())
+
+
+def test_parameters_refused() -> None:
+    """A mailhub that does not take its own parameters gets the message without."""
+    offers = (*CHUNKING, "SIZE")
+    for number in (1, 2):
+        hub = Hub(offers)
+        warm = Warm(hub)
+        for before in range(1, number):
+            warm.send(before)
+        hub.answers = {f"MAIL/{number}": "555 5.5.4 what is SIZE?"}
+
+        assert ["sent"] == states(warm.send(number))
+        assert "MAIL FROM:<s@example.org>" in hub.said
+        hub.answers = {"MAIL": "501 5.5.4 no"}
+        assert ["refused"] == states(warm.send(7))
+
+
+def test_bdat_unknown() -> None:
+    """CHUNKING that is offered and not known is left out on a new connection."""
+    hub = Hub(answers={"CONTENT": "502 5.5.1 BDAT?"})
+    with pytest.raises(Again) as again:
+        Warm(hub).send(1)
+
+    assert again.value.data
+    assert ["sent"] == states(Warm(Hub(), data=True).send(1))
+
+
+def test_too_large() -> None:
+    """A message over SIZE is refused without being said."""
+    hub = Hub((*CHUNKING, "SIZE 100"))
+    warm = Warm(hub)
+
+    assert ["refused"] == states(warm.send(1, size=300))
+    assert ["EHLO client.test"] == hub.said
+    assert ["sent"] == states(warm.send(2))
+
+
+def test_address_without_ascii_form() -> None:
+    """Who has no address in ASCII is refused where there is no SMTPUTF8, alone."""
+    hub = Hub(("PIPELINING", "8BITMIME"))
+    warm = Warm(hub)
+    whole = envelope(2)
+    whole.recipients.insert(1, address.make("jörg", "example.net", "to"))
+    result = warm.perform(warm.relay.give(whole, Numbered(1)))
+
+    assert ["sent", "refused", "sent"] == states(result)
+    assert "needs SMTPUTF8" in result.outcomes[1].text
+    only = Envelope(None, [address.make("jörg", "example.net", "to")])
+    assert ["refused"] == states(warm.perform(warm.relay.give(only, Numbered(2))))
+    assert ["sent"] == states(warm.send(3))
+
+
+def test_delivery_reports() -> None:
+    """NOTIFY and ORCPT of each recipient are passed on."""
+    hub = Hub()
+    warm = Warm(hub)
+    whole = envelope(3, ret="HDRS", envid="e1")
+    whole.wishes = [("NEVER", None), (None, "rfc822;a+2Bb@example.net"), (None, None)]
+    warm.perform(warm.relay.give(whole, Numbered(1)))
+
+    assert [
+        "MAIL FROM:<s@example.org> RET=HDRS ENVID=e1",
+        "RCPT TO:<r0@example.net> NOTIFY=NEVER ORCPT=rfc822;r0@example.net",
+        "RCPT TO:<r1@example.net> ORCPT=rfc822;a+2Bb@example.net",
+        "RCPT TO:<r2@example.net>",
+    ] == hub.said[1:5]
+
+
+def test_shifted_by_one() -> None:
+    """An extra 250 in front of a refusal is not taken for the acceptance."""
+    for lazy in (False, True):
+        for statuses in (False, True):
+            for verb in ("RCPT", "CONTENT", "MAIL"):
+
+                def tamper(
+                    number: int, said: str, octets: bytes, verb: str = verb
+                ) -> list[bytes | None]:
+                    extra = said == verb and number > 5
+                    return [b"250 ok\r\n", octets] if extra else [octets]
+
+                answers = {"CONTENT/2": "554 5.6.0 spam"}
+                hub = Hub(CHUNKING, answers, tamper, lazy=lazy, statuses=statuses)
+                warm = Warm(hub)
+                warm.send(1)
+                result = warm.send(2)
+
+                assert states(result)[0] in ("doubt", "deferred"), (lazy, verb)
+                assert result.odd
+                assert not result.usable
+
+
+def test_careful_mode() -> None:
+    """An odd mailhub gets one message a connection, and QUIT tells."""
+    hub = Hub()
+    warm = Warm(hub)
+    warm.relay.careful = True
+    result = warm.send(1)
+
+    assert ["sent"] == states(result)
+    assert not result.usable
+    assert ["BDAT", "QUIT"] == hub.flights[-1]
+
+    hub = Hub(answers={"QUIT": "554 5.6.0 spam"})
+    warm = Warm(hub)
+    warm.relay.careful = True
+
+    assert ["doubt"] == states(warm.send(1))
+
+
+def test_dropped_behind_the_content() -> None:
+    """Without an answer to the content the message is in doubt, not lost."""
+    for verb, state in (("CONTENT", "doubt"), ("RCPT", "deferred")):
+
+        def tamper(
+            number: int, said: str, octets: bytes, verb: str = verb
+        ) -> list[bytes | None]:
+            return [None] if said == verb else [octets]
+
+        result = Warm(Hub(tamper=tamper)).send(1)
+
+        assert [state] == states(result)
+        assert not result.usable
+
+
+def test_dropped_behind_the_acceptance() -> None:
+    """A queue id, or a status, makes an acceptance believed that stands alone."""
+    for text, state in (
+        ("250 2.0.0 queued as ABC123", "sent"),
+        ("250 ok", "doubt"),
+        ("250 2.1.5 ok", "doubt"),
+    ):
+        hub = Hub(
+            answers={"CONTENT": text},
+            tamper=lambda n, v, o: [None] if v == "RSET" else [o],
+        )
+
+        assert [state] == states(Warm(hub).send(1)), text
+
+
+def test_opening_fails() -> None:
+    """What is refused before MAIL is the trouble of the mailhub, not of a message."""
+    with pytest.raises(MailhubRefused):
+        Warm(Hub(answers={"GREETING": "554 5.7.1 go away"}))
+    with pytest.raises(SiteTrouble):
+        Warm(Hub(answers={"GREETING": "421 4.3.2 busy"}))
+    with pytest.raises(SiteTrouble):
+        Warm(Hub(answers={"EHLO": "451 4.3.0 later"}))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_never_falsely_sent(seed: int) -> None:
+    """Whatever a mailhub does wrong once, nothing is taken for sent that was not."""
+    rng = random.Random(seed)
+    seen = set()
+    for _ in range(600):
+        offers = rng.choice(list(OFFERS.values()))
+        where, lie = rng.randrange(2, 40), rng.choice(LIES)
+        answers = {}
+        for number in range(1, 6):
+            for verb, text in (
+                ("CONTENT", "554 5.6.0 no"),
+                ("CONTENT", "451 4.6.0 later"),
+                ("RCPT", "550 5.1.1 no"),
+                ("MAIL", "451 4.1.0 later"),
+            ):
+                if rng.random() < 0.15:
+                    answers[f"{verb}/{number}"] = text
+
+        def tamper(
+            number: int,
+            verb: str,
+            octets: bytes,
+            where: int = where,
+            lie: object = lie,
+        ) -> list[bytes | None]:
+            if number != where or not callable(lie):
+                return [octets]
+            if verb == "CONTENT" and octets[:1] != b"2":
+                # Who says so instead has taken it.
+                told: list[bytes | None] = lie(rng, octets)
+                return told if octets in told else [octets]
+            made: list[bytes | None] = lie(rng, octets)
+            return made
+
+        hub = Hub(
+            offers,
+            answers,
+            tamper,
+            lazy=rng.random() < 0.5,
+            statuses=rng.random() < 0.5,
+        )
+        warm = Warm(hub)
+        for number in range(1, 6):
+            count = rng.randrange(1, 4)
+            result = attempts_again(warm, number, count)
+            if result is None:
+                break
+            for outcome in result.outcomes:
+                seen.add(outcome.state)
+                if outcome.state == "sent":
+                    assert (number, f"r{outcome.number}@example.net") in hub.took
+            if not result.usable:
+                break
+
+    assert {"sent", "refused", "deferred", "doubt"} == seen
+
+
+def test_farewell() -> None:
+    """A connection that is no longer needed ends with QUIT."""
+    hub = Hub()
+    warm = Warm(hub)
+    warm.send(1)
+    warm.perform(warm.relay.farewell())
+
+    assert "QUIT" == hub.said[-1]
+
+
+@EVERY
+@pytest.mark.parametrize("text", ["250 2.0.0 queued as X", "554 5.6.0 no"])
+def test_the_last_message(offers: tuple[str, ...], text: str) -> None:
+    """Behind the last message QUIT takes the place of RSET."""
+    hub = Hub(offers, {"CONTENT": text})
+    result = Warm(hub).send(1, last=True)
+
+    assert ["sent" if text[0] == "2" else "refused"] == states(result)
+    assert not result.usable
+    assert ["QUIT"] == [line for line in hub.said if line in ("QUIT", "RSET")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("250 2.0.0 ok", "accepted it before it had it: 250 2.0.0 ok"),
+        ("552 5.3.4 no", "was not given all of it (552 5.3.4 no)"),
+    ],
+)
+def test_answered_before_it_was_written(text: str, words: str) -> None:
+    """An answer to content that was not written to its end accepts nothing."""
+    hub = Hub()
+    warm = Warm(hub)
+
+    def hurdle(flight: Flight) -> bool:
+        hub.answer("CONTENT", text)
+        return False
+
+    warm.hurdle = hurdle
+    result = warm.send(1)
+
+    assert ["sent"] != states(result)
+    assert not result.usable
+    assert words in result.outcomes[0].text
+    assert words in repr(result.outcomes[0])
+
+
+def test_wishes_of_those_who_are_left() -> None:
+    """When an address cannot be sent, the wishes of the others stay theirs."""
+    hub = Hub(("DSN",))
+    warm = Warm(hub)
+    names = [address.make(n, "example.net", "to") for n in ("a", "ü", "c")]
+    wrapping = Envelope(None, names)
+    wrapping.wishes = [("NEVER", None), ("DELAY", None), ("SUCCESS", "rfc822;x@y")]
+    result = warm.perform(warm.relay.give(wrapping, Numbered(1)))
+
+    assert ["sent", "refused", "sent"] == states(result)
+    assert [
+        "RCPT TO:<a@example.net> NOTIFY=NEVER ORCPT=rfc822;a@example.net",
+        "RCPT TO:<c@example.net> NOTIFY=SUCCESS ORCPT=rfc822;x@y",
+    ] == [line for line in hub.said if line.startswith("RCPT")]
