@@ -1,0 +1,1 @@
+"""Plugs into other people's frameworks; each is a thin end of `ssmtp.send`."""

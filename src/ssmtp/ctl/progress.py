@@ -1,0 +1,89 @@
+"""A bar on the terminal while a large message is on its way."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from ssmtp import extras
+from ssmtp.body import Body
+from ssmtp.intake import Intake
+
+LARGE = 5_000_000  # octets; less is gone before anybody could read a bar
+SECONDS_BETWEEN = 0.2
+
+
+class Watched(Body):
+    """A body that tells how many octets of it have been read, whoever reads them."""
+
+    __slots__ = ("_body", "_tell")
+
+    def __init__(self, body: Body, tell: Callable[[int], None]) -> None:
+        super().__init__()
+        self.size, self.longest = body.size, body.longest
+        self.eightbit, self.utf8 = body.eightbit, body.utf8
+        self._body = body
+        self._tell = tell
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the body, and tell how far it has got."""
+        done = 0
+        for block in self._body.blocks():
+            yield block
+            done += len(block)
+            self._tell(done)
+
+    def close(self) -> None:
+        """Close the body."""
+        self._body.close()
+
+
+@contextlib.contextmanager
+def shown(intake: Intake, *, quiet: bool) -> Iterator[None]:
+    """Show a bar for a large message, if standard error is a terminal and free."""
+    if quiet or intake.body.size < LARGE or not sys.stderr.isatty():
+        yield
+        return
+    rich = _rich(intake.body.size) if extras.optional("rich") else None
+    with rich or _plain(intake.body.size) as tell:
+        intake.body = Watched(intake.body, tell)
+        yield
+
+
+@contextlib.contextmanager
+def _rich(total: int) -> Iterator[Callable[[int], None]]:
+    from rich import progress
+    from rich.console import Console
+
+    with progress.Progress(
+        progress.TextColumn("sending"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def _plain(total: int) -> Iterator[Callable[[int], None]]:
+    latest = 0.0
+
+    def tell(done: int) -> None:
+        nonlocal latest
+        if time.monotonic() - latest >= SECONDS_BETWEEN:
+            latest = time.monotonic()
+            sys.stderr.write(f"\rsending {done * 100 // total:3} % of {total} octets")
+            sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        # Blanks over it, not an escape sequence: any terminal understands them.
+        sys.stderr.write("\r" + " " * (len(f"sending 100 % of {total} octets")) + "\r")
+        sys.stderr.flush()

@@ -1,0 +1,263 @@
+"""`ssmtpctl send`: a mail with files, pictures and names, from one command line.
+
+What is put together here goes the way of any message that `sendmail` is given: the
+same identity, the same exit codes, kept when it cannot be sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import locale
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ssmtp import delivery, direct, intake, options
+from ssmtp.body import BLOCK
+from ssmtp.compose import UNKNOWN, Draft, compose
+from ssmtp.ctl import progress
+from ssmtp.errors import EX_OK, Failure, InputUnreadable, UsageError
+from ssmtp.intake import Intake
+from ssmtp.receipt import Receipt
+from ssmtp.signals import Signals
+from ssmtp.spool.keptfile import escape
+
+EXAMPLES = """\
+Examples:
+  ssmtpctl send -s 'It works' -m 'Hello.' ann@example.org
+  ssmtpctl send -s Report -a report.pdf -a plot.png ann@example.org < text
+  ssmtpctl send -s News --html page.html --bcc list@example.org ann@example.org
+  ssmtpctl send --dry-run -s Report -a report.pdf -m '' ann@example.org | less
+"""
+EPILOG = """\
+Without -m the text is read from standard input. Images that the page of --html names,
+and that lie in its directory or below, are sent with it; so are attachments that it
+names as cid:NAME. A message that cannot be sent is kept, as by sendmail.
+"""
+HINT = "Type the text. Control-D on a line of its own ends it.\n"
+
+
+def add(subparsers: Any) -> None:
+    """Describe the verb."""
+    parser = subparsers.add_parser(
+        "send",
+        help="send a mail with files, from the command line",
+        examples=EXAMPLES,
+        epilog=EPILOG,
+    )
+    whom = {"action": "append", "default": [], "metavar": "ADDRESS"}
+    parser.add_argument("to", nargs="*", metavar="ADDRESS", help="who gets it")
+    parser.add_argument("-s", "--subject", metavar="TEXT", help="the subject")
+    parser.add_argument("-m", "--message", metavar="TEXT", help="the text itself")
+    parser.add_argument(
+        "-a",
+        "--attach",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="attach a file; may be given several times",
+    )
+    parser.add_argument("--html", metavar="FILE", help="a page; the text is for others")
+    parser.add_argument("--cc", **whom, help="who gets a copy that all see")
+    parser.add_argument("--bcc", **whom, help="who gets a copy that nobody sees")
+    parser.add_argument("--from", dest="from_", metavar="ADDRESS", help="the author")
+    parser.add_argument("--reply-to", metavar="ADDRESS", help="where answers go")
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="NAME:TEXT",
+        help="one more header field",
+    )
+    parser.add_argument("-C", dest="config", metavar="FILE", help="the configuration")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the message; send nothing"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show the dialogue"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="for programs: what became of it"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Put the message together and send it."""
+    if not (args.to or args.cc or args.bcc):
+        raise UsageError("nobody to send to", "name somebody, as in ann@example.org")
+    signals = Signals()
+    with signals:
+        with _draft(args) as draft:
+            taken = intake.from_blocks(b"", draft.blocks())
+            request = _request(args, draft.recipients, signals)
+        try:
+            if args.dry_run:
+                return _show(request, taken)
+            with progress.shown(taken, quiet=args.verbose):
+                receipt = delivery.deliver(request, taken)
+        except Failure as failure:
+            if args.json:
+                print(json.dumps(failed(failure), indent=2))
+            raise
+        finally:
+            taken.body.close()
+    if args.json:
+        print(json.dumps(facts(receipt), indent=2))
+    else:
+        told = f"{receipt.hub} said {receipt.reply}"
+        print(f"{_state(receipt)}: {escape(told)}")
+    return EX_OK
+
+
+def _draft(args: argparse.Namespace) -> Draft:
+    page = beside = None
+    if args.html is not None:
+        page, beside = _page(args.html), os.path.dirname(args.html) or "."
+    return compose(
+        to=map(_text, args.to),
+        cc=map(_text, args.cc),
+        bcc=map(_text, args.bcc),
+        from_=_text(args.from_),
+        reply_to=_text(args.reply_to),
+        subject=_text(args.subject),
+        headers=map(_field, args.header),
+        text=_body(args),
+        html=page,
+        beside=beside,
+        attachments=args.attach,
+        charset=_charset(),
+    )
+
+
+def _text(word: str | None) -> Any:
+    """Read an argument as UTF-8, whatever the locale made of it."""
+    return (
+        None if word is None else os.fsencode(word).decode("utf-8", "surrogateescape")
+    )
+
+
+def _field(word: str) -> tuple[str, str]:
+    name, colon, value = _text(word).partition(":")
+    if not colon:
+        raise UsageError("--header takes NAME:TEXT", "as in --header 'X-Ticket: 42'")
+    return name.strip(), value.strip()
+
+
+def _page(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InputUnreadable(
+            f"{path} cannot be read: {error.strerror}", "name a file with the page"
+        ) from None
+
+
+def _body(args: argparse.Namespace) -> bytes | Iterable[bytes] | None:
+    """Return the text: what was given, else standard input.
+
+    With a page there need be none, so that nobody at a terminal is asked for it.
+    """
+    if args.message is not None:
+        return os.fsencode(args.message)
+    if sys.stdin is None:
+        raise InputUnreadable("standard input is closed", "give the text with -m")
+    if sys.stdin.isatty():
+        if args.html is not None:
+            return None
+        sys.stderr.write(HINT)
+    return _input()
+
+
+def _input() -> Iterator[bytes]:
+    try:
+        while block := os.read(0, BLOCK):
+            yield block
+    except OSError as error:
+        raise InputUnreadable(
+            f"standard input cannot be read: {error.strerror}", "give the text with -m"
+        ) from None
+
+
+def _charset() -> str:
+    """Return what octets are that are no UTF-8: what the locale says, if it may be."""
+    name = locale.getencoding().lower()
+    return UNKNOWN if name in ("utf-8", "ascii", "ansi_x3.4-1968") else name
+
+
+def _request(
+    args: argparse.Namespace, recipients: list[str], signals: Signals
+) -> delivery.Request:
+    arguments = ["-C", os.path.abspath(args.config)] if args.config else []
+    arguments += ["--", *recipients]
+    watch = None
+    if args.verbose:
+        from ssmtp import trace
+
+        watch = trace.Trace(lambda line: print(escape(line), file=sys.stderr))
+    return delivery.Request(
+        options.scan("ssmtpctl", arguments),
+        None,
+        os.environ,
+        arguments,
+        watch,
+        signals.hold,
+    )
+
+
+def _show(request: delivery.Request, taken: Intake) -> int:
+    """Print the message as the mailhub would get it, and who would, on stderr."""
+    envelope, message = direct.prepare(direct.account(request), request.options, taken)
+    path = envelope.reverse_path
+    said = [f"from <{'' if path is None else path}>"]
+    said += [f"to <{recipient}>" for recipient in envelope.recipients]
+    print(escape("not sent: " + ", ".join(said)), file=sys.stderr)
+    out = sys.stdout.buffer
+    for block in message.render(smtputf8=True, eightbitmime=True).blocks():
+        out.write(block.replace(b"\r", b""))
+    out.flush()
+    return EX_OK
+
+
+def _state(receipt: Receipt) -> str:
+    """Return sent, or queued when the agent took the message: it works out the rest."""
+    return "sent" if receipt.envelope is not None else "queued"
+
+
+def facts(receipt: Receipt) -> dict[str, object]:
+    """Return what JSON tells about a message that was sent."""
+    sender = None
+    if receipt.envelope is not None:
+        sender = str(receipt.envelope.reverse_path or "")
+    return {
+        "result": _state(receipt),
+        "mailhub": receipt.hub,
+        "reply": str(receipt.reply),
+        "queue_id": receipt.queue_id,
+        "message_id": receipt.message_id or None,
+        "from": sender,
+        "to": receipt.recipients,
+        "size": receipt.size,
+        "seconds": round(receipt.seconds, 3),
+        "tls": receipt.tls,
+        "verified": receipt.verified,
+        "auth": receipt.mechanism,
+    }
+
+
+def failed(failure: Failure) -> dict[str, object]:
+    """Return what JSON tells about a message that was not sent."""
+    return {
+        "result": "failed",
+        "exit": failure.exit_code,
+        "when": failure.when,
+        "culprit": failure.culprit,
+        "reason": failure.what,
+        "next_step": failure.next_step,
+        "reply": None if failure.reply is None else str(failure.reply),
+        "recipient": failure.recipient or None,
+        "kept": failure.kept,
+        "id": failure.kept_id,
+    }

@@ -1,0 +1,3 @@
+"""The fixture under test, also where the package is not installed."""
+
+from ssmtp.contrib.mailsink import mailsink as mailsink
