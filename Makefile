@@ -12,9 +12,10 @@ JOBS ?= auto
 # For make fuzz: time for each target, number and seed of the hostile dialogues.
 SECONDS_EACH ?= 60
 DIALOGUES ?= 1000000
+MESSAGES ?= 100000
 SEED ?= 1
 
-.PHONY: help demo test lint fuzz man format setup clean
+.PHONY: help demo test lint fuzz bench proof soak coverage mutate man deb format setup clean
 
 help:
 	@echo 'make demo    send a mail to an embedded mailhub through TLS and AUTH, and show it'
@@ -22,7 +23,15 @@ help:
 	@echo 'make lint    ruff, mypy --strict, import rules, manual pages up to date'
 	@echo 'make fuzz    hostile input for every parser, and a million hostile dialogues'
 	@echo '             (SECONDS_EACH=60 DIALOGUES=1000000 SEED=1)'
-	@echo 'make man     write the tables of the program into the manual pages'
+	@echo 'make bench   speed and size beside other programs, into docs/performance.md (root;'
+	@echo '             ARGS="direct delay" for some sections, ARGS="--pairs 5" for speed)'
+	@echo 'make proof   kill, starve and cut off the queue at every point (root, strace)'
+	@echo 'make soak    a hundred thousand messages through an agent that is killed again'
+	@echo '             and again, to a mailhub that fails (MESSAGES=100000 SEED=1)'
+	@echo 'make coverage  do the unit tests cover what decides on a message, each branch of it?'
+	@echo 'make mutate  change smtp/ and address in small ways: do the tests notice?'
+	@echo 'make man     write the tables of the program into manual pages and completions'
+	@echo 'make deb     build the Debian packages into dist/ (debhelper, dh-python)'
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make setup   make .venv with the development tools (test and lint do it too)'
 	@echo 'make clean   remove what the targets above left'
@@ -39,6 +48,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/man/generate.py --check
+	$(BIN)/python docs/completions/generate.py --check
 
 # Atheris is not there for every Python; the targets do without.
 fuzz: $(STAMP)
@@ -49,8 +59,42 @@ fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS_EACH) --seed $(SEED)
 	$(BIN)/python -m tests.fuzz.dialogues --count $(DIALOGUES) --seed $(SEED)
 
+# The peers are fetched from Debian, into ~/.cache/ssmtp-peers and nowhere else.
+bench:
+	@/usr/bin/python3 -m bench $(ARGS)
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak.run --count $(MESSAGES) --seed $(SEED)
+
+# As root: else the disks that are full and the power cuts are left out, with a reason.
+proof: $(STAMP)
+	SSMTP_PROOF=$${SSMTP_PROOF:-all} $(BIN)/python -m pytest -n $(JOBS) tests/proof $(ARGS)
+
+# With the same seed each time, so that what was covered stays so.
+coverage: $(STAMP)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest tests/unit --hypothesis-seed=1 $(ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+mutate: $(STAMP)
+	@$(BIN)/python -m pip show --quiet mutmut 2>/dev/null \
+	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	        --no-input --editable '.[mutation]'
+	$(BIN)/python -m tests.mutation.run $(ARGS)
+
 man: $(STAMP)
 	$(BIN)/python docs/man/generate.py
+	$(BIN)/python docs/completions/generate.py
+
+# From a copy: debhelper would leave its files here, and the packages beside the checkout.
+deb:
+	rm -rf build/deb
+	mkdir -p build/deb/ssmtp-ng dist
+	tar --create --exclude-vcs --exclude=__pycache__ bin debian docs share src *.md LICENSE \
+	    | tar --extract --directory build/deb/ssmtp-ng
+	cd build/deb/ssmtp-ng && dpkg-buildpackage --build=binary --no-sign
+	cp build/deb/*.deb build/deb/*.changes build/deb/*.buildinfo dist/
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix-only .

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ssmtp import guard, journal
 from ssmtp.spool import places
 
 # No deadline: the machine is shared. No database where the checkout is read-only.
@@ -30,6 +31,13 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["XDG_STATE_HOME"]
     else:
         os.environ["XDG_STATE_HOME"] = before
+
+
+@pytest.fixture(autouse=True)
+def nobodys_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That one test has imported the Python API changes nothing for the others."""
+    monkeypatch.setattr(guard, "guest", False)
+    monkeypatch.setattr(journal, "guest", False)
 
 
 # The passwords of the tests, each in the forms in which no command may say it.

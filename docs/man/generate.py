@@ -16,8 +16,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "src"))
 
-from ssmtp.config import KEYS, LISTS, Key  # noqa: E402
+from ssmtp.agentvalues import DURATIONS, SIZES  # noqa: E402
 from ssmtp.errors import EXIT_CODES  # noqa: E402
+from ssmtp.keys import AGENT_KEYS, LISTS, MESSAGE_KEYS, Key  # noqa: E402
 from ssmtp.options import EXAMPLES, TABLE, Option  # noqa: E402
 
 PAGES = ("ssmtp.8", "ssmtp.conf.5")
@@ -77,16 +78,33 @@ def exit_codes() -> Iterator[str]:
 def key_help(key: Key) -> str:
     if key.default is None or key.kind in LISTS:
         return key.help
-    value = {True: "yes", False: "no"}.get(key.default, key.default)  # type: ignore[call-overload]
-    if isinstance(value, float):
-        value = int(value)
-    return f"{key.help} The default is {value}."
+    return f"{key.help} The default is {written(key.kind, key.default)}."
 
 
-def keys() -> Iterator[str]:
-    """Yield the keys of the configuration file."""
+def written(kind: str, value: object) -> str:
+    """Write a default as a person would write it into the file."""
+    if kind == "yes or no":
+        return "yes" if value else "no"
+    if kind == "share or size":
+        assert isinstance(value, tuple)
+        return f"{value[0]:.0%}"
+    if kind not in ("seconds", "duration", "size"):
+        return str(value)
+    assert isinstance(value, int | float)
+    units = {"duration": DURATIONS, "size": SIZES}.get(kind, {"": 1})
+    unit = max(
+        (unit for unit, times in units.items() if value % times == 0),
+        key=lambda unit: units[unit],
+    )
+    number = int(value / units[unit])
+    return f"{number}{unit.upper() if kind == 'size' else unit}"
+
+
+def keys(table: Iterable[Key]) -> Iterator[str]:
+    """Yield keys of the configuration file."""
     return paragraphs(
-        (f"\\fB{roff(key.name)}\\fR=\\fI{key.kind}\\fR", key_help(key)) for key in KEYS
+        (f"\\fB{roff(key.name)}\\fR=\\fI{roff(key.kind)}\\fR", key_help(key))
+        for key in table
     )
 
 
@@ -96,7 +114,8 @@ SECTIONS = {
     "refused": lambda: options("refused"),
     "examples": examples,
     "exit codes": exit_codes,
-    "keys": keys,
+    "keys": lambda: keys(MESSAGE_KEYS),
+    "keys of the agent": lambda: keys(AGENT_KEYS),
 }
 
 

@@ -70,11 +70,15 @@ class Identity:
 
 
 def caller() -> Caller:
-    """Return the user of the real uid; one without a passwd entry has a made-up name.
+    """Return the user of the real uid."""
+    return caller_of(os.getuid())
+
+
+def caller_of(uid: int) -> Caller:
+    """Return a user by uid; one without a passwd entry has a made-up name.
 
     Containers run programs under uids that no passwd file knows.
     """
-    uid = os.getuid()
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
@@ -330,7 +334,7 @@ def _targets(text: str) -> list[str]:
 class LocalNames:
     """What becomes of names without @."""
 
-    __slots__ = ("_aliases", "_config", "_root", "_uid_of", "domain")
+    __slots__ = ("_aliases", "_config", "_known", "_root", "_uid_of", "domain")
 
     def __init__(
         self,
@@ -343,6 +347,7 @@ class LocalNames:
         self._aliases = aliases
         self._uid_of = uid_of
         self._root: list[Address] | None = None
+        self._known: dict[str, list[Address]] = {}
         self.domain = domain_ or domain(config)
 
     def resolve(self, mailbox: Mailbox, where: str) -> list[Address]:
@@ -354,13 +359,26 @@ class LocalNames:
             return [addresses.make(mailbox.local, mailbox.domain, where)]
         return self.recipient(mailbox.local, where)
 
+    def rule(self, name: str) -> str:
+        """Return which of the rules holds for a name without @, for a person."""
+        if name.lower() in self._aliases:
+            return f"an alias in {shown(self._config.aliases or 'aliases')}"
+        if self._local(name, "recipient") == self._root:
+            return f"Root, because its uid is below {self._config.min_user_id}"
+        key = "RewriteDomain" if self._config.rewrite_domain else "Hostname"
+        return f"a name without @ gets the domain of {key}"
+
     def recipient(self, name: str, where: str = "recipient") -> list[Address]:
         """Return the addresses that a name without @ stands for."""
+        known = self._known.get(name)
+        if known is not None:
+            return known
         found: dict[Address, None] = {}
         self._expand(name, where, [], set(), found)
         if not found:
             raise self._bad(name.lower(), "leads to nobody")
-        return list(found)
+        self._known[name] = list(found)
+        return self._known[name]
 
     def author(self, name: str, where: str = "From") -> Address:
         """Return the one address of a name without @ that is said to have written."""

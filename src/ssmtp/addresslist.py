@@ -107,7 +107,11 @@ def tokens(text: str, where: str) -> list[Token]:
                 raise refused(where, "a quote is never closed", text[i:])
             found.append(("q", i, j))
         elif c == "(":
-            j = _comment_end(text, find, i)
+            j = find("\0", j)
+            if text[j : j + 1] == ")":  # as nearly all are
+                j += 1
+            else:
+                j = _comment_end(text, find, i)
             found.append(("c", i, j))
         elif c == "[":
             j = _literal_end(text, find, i)
@@ -159,13 +163,11 @@ def unquote(text: str) -> str:
     inner = text[1:-1].replace("\r", "").replace("\n", "")
     if "\\" not in inner:
         return inner
-    out = []
-    i = 0
-    while (j := inner.find("\\", i)) >= 0 and j + 1 < len(inner):
-        out.append(inner[i:j])
-        out.append(inner[j + 1])
-        i = j + 2
-    out.append(inner[i:])
+    parts = iter(inner.split("\\"))
+    out = [next(parts)]
+    for part in parts:
+        # What stands behind a backslash is meant; nothing, when that is another one.
+        out.append(part or "\\" + next(parts, ""))
     return "".join(out)
 
 
@@ -183,12 +185,12 @@ def parse_list(value: str, where: str, *, phrases: bool = False) -> list[Mailbox
 
 
 def _parse_simple(value: str) -> list[Mailbox] | None:
-    """Read a list of `a@b` and `Name <a@b>`, or return None if there is more in it.
+    """Read a list of `a@b`, `Name <a@b>` and `"Name" <a@b>`; None if there is more.
 
     Most lists are like that, and a hundred thousand recipients should not take a
     second.
     """
-    for c in '"([:;\\)]':
+    for c in "([:;\\)]":
         if c in value:
             return None
     found = []
@@ -198,10 +200,20 @@ def _parse_simple(value: str) -> list[Mailbox] | None:
         if core:
             phrase = ""
             start = at + piece.index(core)
+            if core.isalnum():
+                found.append(Mailbox("", core, None, start, start + len(core)))
+                at += len(piece) + 1
+                continue
             if core[-1] == ">":
                 phrase, _, core = core[:-1].partition("<")
                 start += len(phrase) + 1
-                phrase = " ".join(phrase.split())
+                if '"' in phrase:
+                    phrase = phrase.rstrip(_BLANKS)
+                    if phrase.count('"') != 2 or phrase[0] + phrase[-1] != '""':
+                        return None
+                    phrase = unquote(phrase).strip(_BLANKS)
+                else:
+                    phrase = " ".join(phrase.split())
             local, sign, domain = core.partition("@")
             if (
                 not local
@@ -210,6 +222,7 @@ def _parse_simple(value: str) -> list[Mailbox] | None:
                 or "<" in core
                 or ">" in core
                 or ">" in phrase
+                or '"' in core
                 or " " in core
                 or "\t" in core
                 or "\n" in core

@@ -9,7 +9,7 @@ address behind it.
 
 from __future__ import annotations
 
-from ssmtp import address, fieldform
+from ssmtp import address
 from ssmtp.errors import InputRefused
 from ssmtp.header import Field
 
@@ -59,19 +59,19 @@ class Author:
         self.host = host
         self.notes = notes
 
-    def made(self, name: str) -> Field:
+    def made(self, name: str, why: str) -> Field:
         """Make a From field of the identity, or of `-f` where that may override."""
-        who = self.identity.address
+        who, whose = self.identity.address, "the caller's own address"
         full_name = self.options.full_name
         if self.config.from_line_override and not self.config.force_from:
             text = self.options.reverse_path
             box = address.parse_one(text, "-f") if text else None
             if box is not None:
-                who = _made(box, self.names, "-f")
+                who, whose = _made(box, self.names, "-f"), "the address of -f"
                 name = name or (full_name or "") or box.name
         if not name:
             name = self.identity.full_name if full_name is None else full_name
-        return Field("From", f" {mailbox(name, who)}")
+        return Field("From", f" {mailbox(name, who)}", f"{why}: {whose}")
 
     def is_local(self, box: Mailbox) -> bool:
         """Whether the address means nothing to anyone but this host."""
@@ -87,6 +87,8 @@ class Author:
 
 def mailbox(name: str, who: Address) -> str:
     """Write a mailbox for a header field (RFC 5322 section 3.4)."""
+    from ssmtp import fieldform
+
     written = fieldform.phrase(name)
     if written == '""':
         return str(who)
@@ -108,22 +110,22 @@ def one_author(fields: list[Field], top: list[Field], author: Author) -> list[Fi
             out.append(f)
         elif found:
             author.notes.append("a second From field renamed X-Original-From")
-            out.append(Field("X-Original-From", f.body))
+            out.append(f.renamed("X-Original-From", "there is one From field"))
         else:
             found = True
             out += _repaired(f, author)
     if not found:
-        top.append(author.made(""))
+        top.append(author.made("", "there was no From field (RFC 5322 section 3.6.2)"))
     return out
 
 
 def _repaired(f: Field, author: Author) -> list[Field]:
-    original = Field("X-Original-From", f.body)
+    original = f.renamed("X-Original-From", "what the author wrote stays visible")
     try:
         boxes = address.parse_list(f.body, f.name, phrases=True)
     except InputRefused:
         author.notes.append("a From field that cannot be read renamed X-Original-From")
-        return [author.made(""), original]
+        return [author.made("", "the From field cannot be read"), original]
     name = boxes[0].name if boxes else ""
     config = author.config
     if config.force_from:
@@ -134,17 +136,24 @@ def _repaired(f: Field, author: Author) -> list[Field]:
                 who = None
             if who == author.identity.address:
                 return [f]
-        made = author.made(name)
-        return [made, original] if f.value else [made]
+        made = author.made(name, "ForceFrom is on")
+        return [made, original] if f.value else [_instead(f, made)]
     boxes = [b for b in boxes if b.local]
     if not boxes or (
         not config.from_line_override and all(author.is_local(b) for b in boxes)
     ):
-        return [author.made(name)]
+        return [
+            _instead(f, author.made(name, "no address of it means anything elsewhere"))
+        ]
     done = completed(f, author.names, author.notes)
     if done is f and any(b.domain is None for b in boxes):
-        return [author.made(name), original]
+        return [author.made(name, "a name in it is no address"), original]
     return [done]
+
+
+def _instead(f: Field, made: Field) -> Field:
+    made.origin = f
+    return made
 
 
 def completed(f: Field, names: LocalNames, notes: list[str]) -> Field:
@@ -169,7 +178,7 @@ def completed(f: Field, names: LocalNames, notes: list[str]) -> Field:
         out += (f.body[at:start], new or f.body[start:end], closing)
         at = end
     out.append(f.body[at:])
-    return f.replaced("".join(out))
+    return f.replaced("".join(out), "names without a domain completed")
 
 
 def _completion(f: Field, box: Mailbox, names: LocalNames) -> str:
@@ -179,5 +188,9 @@ def _completion(f: Field, box: Mailbox, names: LocalNames) -> str:
         return str(names.author(box.local, f.name))
     found = names.recipient(box.local, f.name)
     # One name may be an alias of several people, and stand within angles.
-    before = f.body[: box.start].rstrip(" \t\n")
-    return (">, <" if before.endswith("<") else ", ").join(map(str, found))
+    if len(found) == 1:
+        return str(found[0])
+    at = box.start - 1
+    while at >= 0 and f.body[at] in " \t\n":
+        at -= 1
+    return (">, <" if at >= 0 and f.body[at] == "<" else ", ").join(map(str, found))

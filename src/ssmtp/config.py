@@ -12,17 +12,19 @@ A file of `Key=value` lines, as sSMTP has always had it. The rules:
 4. The last occurrence of a key wins, but for the keys that make a list. A key with an
    empty value counts as not set.
 
-`KEYS` is the one table of keys; the parser, the manual page and the tests read it.
-No secret appears in an error, a note or a `repr`.
+Which keys there are stands in `keys`. No secret appears in an error, a note or a
+`repr`.
 """
 
 from __future__ import annotations
 
 from ssmtp.errors import ConfigError
-from ssmtp.values import BLANKS, MECHANISMS, READERS, Mailhub, Proxy, Secret, shown
+from ssmtp.keys import KEYS, LISTS, Key
+from ssmtp.values import BLANKS, READERS, Mailhub, Proxy, Secret, shown
 
 __all__ = [
     "KEYS",
+    "LISTS",
     "Config",
     "Key",
     "Mailhub",
@@ -38,308 +40,6 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-class Key:
-    """A row of `KEYS`: how a key is written, read, kept and explained."""
-
-    __slots__ = ("attribute", "default", "help", "kind", "name")
-
-    def __init__(
-        self, name: str, attribute: str, kind: str, default: object, text: str
-    ) -> None:
-        self.name = name
-        self.attribute = attribute
-        self.kind = kind
-        self.default = default
-        self.help = text
-
-
-# Kinds whose values gather instead of replacing the one before.
-LISTS = ("mailhub", "field", "fingerprint")
-
-KEYS: tuple[Key, ...] = (
-    Key(
-        "Mailhub",
-        "mailhubs",
-        "mailhub",
-        None,
-        "The host that takes the mail: host, host:port, an IP address, [IPv6]:port, or"
-        " unix:/path for a Unix socket. The port is 25 when none is given. A further"
-        " Mailhub line is a fallback: it is tried when the ones before cannot be"
-        " reached or answer 4xx before MAIL.",
-    ),
-    Key(
-        "RemotePort",
-        "remote_port",
-        "port",
-        None,
-        "The port of every mailhub above this line, and of those below that name none.",
-    ),
-    Key(
-        "Root",
-        "root",
-        "text",
-        None,
-        "Who gets the mail for local users with a uid below MinUserId: an address, or"
-        " several with commas between them. Without it, or blank, such mail is"
-        " addressed like that of any other local name.",
-    ),
-    Key(
-        "MinUserId",
-        "min_user_id",
-        "uid",
-        1000,
-        "The lowest uid that belongs to a person and not to the system; see Root.",
-    ),
-    Key(
-        "Aliases",
-        "aliases",
-        "path",
-        None,
-        "A file in the form of /etc/aliases. A recipient without @, and a name without"
-        " @ in an address field, is looked up there first.",
-    ),
-    Key(
-        "RewriteDomain",
-        "rewrite_domain",
-        "domain",
-        None,
-        "The domain that names without @ get. When it is not set they get Hostname.",
-    ),
-    Key(
-        "Hostname",
-        "hostname",
-        "domain",
-        None,
-        "The full name of this machine, as the mailhub gets to see it. The default is"
-        " the name that the system knows.",
-    ),
-    Key(
-        "FromLineOverride",
-        "from_line_override",
-        "yes or no",
-        False,
-        "Whether the caller may choose the sender. With yes, the -f option sets the"
-        " reverse-path, or else the first address of the From field does. With no, the"
-        " reverse-path is the caller's own address whatever the message says. A"
-        " complete From field is kept in both cases.",
-    ),
-    Key(
-        "ForceFrom",
-        "force_from",
-        "yes or no",
-        False,
-        "Whether every From field becomes the caller's own address, with its display"
-        " name kept. What the author wrote stays visible as X-Original-From.",
-    ),
-    Key(
-        "AddHeader",
-        "add_headers",
-        "field",
-        None,
-        "A header field, name: value, that is added to every message. May be repeated.",
-    ),
-    Key(
-        "UseTLS",
-        "use_tls",
-        "yes or no",
-        None,
-        "With yes, TLS from the first octet on (or STARTTLS, when UseSTARTTLS=yes is"
-        " there too). With no, no TLS. When neither key is set, the port decides: 465"
-        " means TLS from the first octet, 587 means that STARTTLS is required, and any"
-        " other port means STARTTLS if the mailhub offers it.",
-    ),
-    Key(
-        "UseSTARTTLS",
-        "use_starttls",
-        "yes or no",
-        None,
-        "With yes, STARTTLS is required, except on port 465, where TLS begins with the"
-        " first octet.",
-    ),
-    Key(
-        "TLSVerify",
-        "tls_verify",
-        "yes or no",
-        True,
-        "Whether the mailhub's certificate and name are verified. With no, anybody on"
-        " the way can read the mail and take the password.",
-    ),
-    Key(
-        "TLS_CA_File",
-        "tls_ca_file",
-        "path",
-        None,
-        "A file of certificates (PEM) to trust besides the system's. Once a list of"
-        " revoked certificates (CRL) is in it or in TLS_CA_Dir, the issuer of the"
-        " mailhub's certificate must have a list there, up to date, and the certificate"
-        " must not be on it.",
-    ),
-    Key(
-        "TLS_CA_Dir",
-        "tls_ca_dir",
-        "path",
-        None,
-        "A directory of certificates to trust besides, with the hashed names that"
-        " openssl rehash makes.",
-    ),
-    Key(
-        "TLSFingerprint",
-        "tls_fingerprints",
-        "fingerprint",
-        None,
-        "The SHA-256 fingerprint of the mailhub's certificate or of its public key, 64"
-        " hexadecimal digits, colons allowed. Several may be given, with blanks or"
-        " commas between them or on lines of their own. When set, this replaces the"
-        " verification of the chain and the name, and TLS is required where the port"
-        " would leave it to the mailhub.",
-    ),
-    Key(
-        "TLSMinVersion",
-        "tls_min_version",
-        "version",
-        "1.2",
-        "The oldest version of TLS to accept: 1.2 or 1.3.",
-    ),
-    Key(
-        "UseTLSCert",
-        "use_tls_cert",
-        "yes or no",
-        False,
-        "Whether to present a client certificate.",
-    ),
-    Key(
-        "TLSCert",
-        "tls_cert",
-        "path",
-        "/etc/ssl/certs/ssmtp.pem",
-        "The client certificate (PEM), and its key when TLSKey is not set.",
-    ),
-    Key(
-        "TLSKey",
-        "tls_key",
-        "path",
-        None,
-        "The key of the client certificate (PEM).",
-    ),
-    Key(
-        "AuthUser",
-        "auth_user",
-        "text",
-        None,
-        "The user name for AUTH. When it is set, mail goes out authenticated or not at"
-        " all, and over verified TLS only; see AllowCleartextAuth.",
-    ),
-    Key(
-        "AuthPass",
-        "auth_pass",
-        "secret",
-        None,
-        "The password, blanks and signs included. The file must then not be readable by"
-        " others.",
-    ),
-    Key(
-        "AuthPassFile",
-        "auth_pass_file",
-        "path",
-        None,
-        "A file whose first line is the password. It belongs to root or the calling"
-        " user, and only they and, to read it, its group have access.",
-    ),
-    Key(
-        "AuthPassCommand",
-        "auth_pass_command",
-        "command",
-        None,
-        "A command whose first line of output is the password: words with quotes as"
-        ' needed, or a list ["program", "argument"]. It is run without a shell, with'
-        " nothing on standard input, and has 30 seconds.",
-    ),
-    Key(
-        "AuthPassCredential",
-        "auth_pass_credential",
-        "text",
-        None,
-        "The name of a systemd credential (LoadCredential=) that holds the password.",
-    ),
-    Key(
-        "AuthMethod",
-        "auth_method",
-        "mechanism",
-        None,
-        "The one mechanism to use: " + ", ".join(MECHANISMS) + ". When it is not set,"
-        " the best one that the mailhub offers is taken.",
-    ),
-    Key(
-        "UseOldAUTH",
-        "use_old_auth",
-        "yes or no",
-        False,
-        "Whether LOGIN sends the user name in the AUTH command itself.",
-    ),
-    Key(
-        "AllowCleartextAuth",
-        "allow_cleartext_auth",
-        "yes or no",
-        False,
-        "Whether the password may go over a connection without verified TLS. It always"
-        " may to this machine, when Mailhub is a loopback address in numbers, such as"
-        " 127.0.0.1 or [::1], or a Unix socket; a name, even localhost, may lead"
-        " elsewhere.",
-    ),
-    Key(
-        "ConnectTimeout",
-        "connect_timeout",
-        "seconds",
-        30.0,
-        "Seconds for connecting, TLS included.",
-    ),
-    Key(
-        "CommandTimeout",
-        "command_timeout",
-        "seconds",
-        300.0,
-        "Seconds for the reply to a command.",
-    ),
-    Key(
-        "DataTimeout",
-        "data_timeout",
-        "seconds",
-        600.0,
-        "Seconds for the reply to the end of the message.",
-    ),
-    Key(
-        "SourceAddress",
-        "source_address",
-        "IP address",
-        None,
-        "The IP address of this machine to connect from.",
-    ),
-    Key(
-        "Proxy",
-        "proxy",
-        "proxy",
-        None,
-        "A proxy to connect through: socks5://host:port or http://host:port (CONNECT),"
-        " with user:password@ before the host if it asks for them. The file must then"
-        " not be readable by others.",
-    ),
-    Key(
-        "LogFile",
-        "log_file",
-        "path",
-        None,
-        "A file that gets a line of JSON for each message, besides the system log.",
-    ),
-    Key(
-        "Debug",
-        "debug",
-        "yes or no",
-        False,
-        "Whether the dialogue goes to the system log. Passwords are never logged.",
-    ),
-)
 
 
 class Config:
@@ -388,6 +88,24 @@ class Config:
     proxy: Proxy | None
     log_file: str | None
     debug: bool
+    delivery: str
+    agent_socket: str | None
+    spool: str | None
+    connections: int
+    idle_timeout: float
+    messages_per_connection: int
+    rate_limit: tuple[int, float] | None
+    queue_lifetime: float
+    warning_after: float
+    max_queued_messages: int
+    max_queued_size: int
+    max_messages_per_minute: int
+    max_connections: int
+    min_free_space: tuple[float, int]
+    max_message_size: int | None
+    allow_senders: list[tuple[str, list[str]]]
+    listen_loopback: list[tuple[str, int]]
+    listen_identity: str | None
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -544,8 +262,7 @@ def _set(config: Config, key: Key, value: str, number: int, home: str | None) ->
         config.notes.append(f"{key.name}: the placeholder {value} counts as not set")
         setattr(config, key.attribute, None)
         return
-    read = READERS.get(key.kind)
-    result = read(value) if read is not None else value
+    result = _read(key.kind, value)
     if key.kind == "mailhub":
         hub = result
         assert isinstance(hub, Mailhub)
@@ -558,6 +275,8 @@ def _set(config: Config, key: Key, value: str, number: int, home: str | None) ->
     elif key.kind == "fingerprint":
         assert isinstance(result, list)
         config.tls_fingerprints.extend(result)
+    elif key.kind in LISTS:
+        getattr(config, key.attribute).append(result)
     else:
         setattr(config, key.attribute, result)
     if key.kind == "port":
@@ -568,6 +287,17 @@ def _set(config: Config, key: Key, value: str, number: int, home: str | None) ->
         config.has_secret = True
     elif key.kind == "domain" and result != value.rstrip("."):
         config.notes.append(f"{key.name}: of {value} only {result} is used")
+
+
+def _read(kind: str, value: str) -> object:
+    if kind in ("path", "text"):
+        return value
+    read = READERS.get(kind)
+    if read is None:
+        from ssmtp import agentvalues
+
+        read = agentvalues.READERS[kind]
+    return read(value)
 
 
 def _located(value: str, path: str, home: str | None) -> str:

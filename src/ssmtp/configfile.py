@@ -10,14 +10,14 @@ import errno
 import os
 import stat
 
-from ssmtp import config as configuration
-from ssmtp.config import Config
 from ssmtp.errors import ConfigError, Failure, SystemTrouble
 from ssmtp.values import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ssmtp.config import Config
 
 SYSTEM_FILE = "/etc/ssmtp/ssmtp.conf"
 LARGEST = 1 << 20  # octets
@@ -69,6 +69,8 @@ def load(path: str) -> Config:
             f"{shown(path)} does not exist",
             "write one with a line Mailhub=host:port, or name another with -C",
         )
+    from ssmtp import config as configuration
+
     config = configuration.parse(text, path, _home() if b"~/" in text else None)
     if config.has_secret:
         from ssmtp import guard
@@ -97,6 +99,7 @@ def _harmless(config: Config, owner: int) -> None:
         ("AuthPassFile", config.auth_pass_file),
         ("AuthPassCredential", config.auth_pass_credential),
         ("LogFile", config.log_file),
+        ("Spool", config.spool),
     ):
         if value:
             raise ConfigError(

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import binascii
 
-from ssmtp import fieldform, header
+from ssmtp import header
 from ssmtp.header import Field
 
 TYPE_CHECKING = False
@@ -36,10 +36,10 @@ class Content:
     """A message ready to be sent, in CRLF form and not dot-stuffed.
 
     `header` ends with the empty line; `size` counts header and body; `eightbit` says
-    whether the body holds octets over 127.
+    whether the body holds octets over 127. `notes` say what had to be re-encoded.
     """
 
-    __slots__ = ("_body", "eightbit", "header", "size")
+    __slots__ = ("_body", "eightbit", "header", "notes", "size")
 
     def __init__(
         self,
@@ -47,8 +47,10 @@ class Content:
         body: Callable[[], Iterator[bytes]],
         body_size: int,
         eightbit: bool,
+        notes: list[str],
     ) -> None:
         self.header = head
+        self.notes = notes
         self._body = body
         self.size = len(head) + body_size
         self.eightbit = eightbit
@@ -72,18 +74,29 @@ def render(
     blocks: Callable[[], Iterator[bytes]] = body.blocks
     size = body.size
     eightbit = body.eightbit
+    notes: list[str] = []
+    stated = fields
     if textual and (body.longest > header.LINE_MAX or (eightbit and not eightbitmime)):
         fields = _described(fields, body, "quoted-printable")
         blocks = _Encoded(body)
         size = sum(map(len, blocks()))
         eightbit = False
+        if body.longest > header.LINE_MAX:
+            notes.append("quoted-printable: lines too long (RFC 5321 section 4.5.3.1)")
+        else:
+            notes.append("quoted-printable: no 8BITMIME (RFC 6152)")
     elif textual and eightbit:
         fields = _described(fields, body, "8bit")
+        if fields != stated:
+            notes.append("MIME fields say what the 8-bit text is (RFC 2045)")
     elif eightbit and not eightbitmime and encoding in _IDENTITY:
         from ssmtp.multipart import downgrade
 
         lower = downgrade(kind, value(fields, "content-type"), body)
-        if lower is not None:
+        if lower is None:
+            notes.append("8-bit content stays as it is, although 8BITMIME is missing")
+        else:
+            notes.append("8-bit parts re-encoded: no 8BITMIME (RFC 6152)")
             blocks = lower
             size = 0
             eightbit = False
@@ -93,8 +106,17 @@ def render(
             if encoding in ("8bit", "binary") and not eightbit:
                 fields = with_field(fields, "Content-Transfer-Encoding", "7bit")
     if not smtputf8:
-        fields = [fieldform.fit(fieldform.to_ascii(f)) for f in fields]
-    return Content(header.write(fields), blocks, size, eightbit)
+        foreign = [f.name for f in fields if not f.body.isascii()]
+        if foreign:
+            notes.append(f"{', '.join(foreign)} in ASCII: no SMTPUTF8 (RFC 2047)")
+        fields = [f if f.plain else _in_ascii(f) for f in fields]
+    return Content(header.write(fields), blocks, size, eightbit, notes)
+
+
+def _in_ascii(f: Field) -> Field:
+    from ssmtp import fieldform  # most messages do without
+
+    return fieldform.fit(fieldform.to_ascii(f))
 
 
 class _Encoded:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import binascii
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # RFC 2047 section 5 (3): what may stand for itself even in a phrase.
-_PLAIN = frozenset(
-    b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/"
-)
+_PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/"
+_Q = [chr(b) if b in _PLAIN else "_" if b == 32 else f"={b:02X}" for b in range(256)]
+_C1 = bytes(range(0x80, 0xA0))
 _WORD_MAX = 75
 
 
@@ -19,49 +23,58 @@ def encode(text: str, longest: int = _WORD_MAX) -> list[str]:
     are labelled with a charset of one octet per character, which loses nothing.
     """
     try:
-        units = [c.encode() for c in text]
+        data = text.encode()
         charset = "utf-8"
     except UnicodeEncodeError:
         data = text.encode("utf-8", "surrogateescape")
-        units = [data[i : i + 1] for i in range(len(data))]
         # ISO 8859-1 has only controls where Windows 1252 has letters.
-        charset = "windows-1252" if _has_c1(data) else "iso-8859-1"
+        latin = len(data.translate(None, _C1)) == len(data)
+        charset = "iso-8859-1" if latin else "windows-1252"
+    whole = charset == "utf-8"
     room = longest - len(charset) - 7
-    costs = [sum(1 if b in _PLAIN or b == 32 else 3 for b in u) for u in units]
-    octets = sum(map(len, units))
-    if sum(costs) <= (octets + 2) // 3 * 4:  # the shorter of the two, or the plainer
-        return [f"=?{charset}?q?{_q(chunk)}?=" for chunk in _chunks(units, costs, room)]
-    sizes = [len(u) for u in units]
+    cost = _cost(data)
+    if cost <= (len(data) + 2) // 3 * 4:  # the shorter, or the plainer
+        fits = 0 < cost <= room
+        chunks = [data] if fits else _chunks(data, room, whole, _cost)
+        return [
+            f"=?{charset}?q?{''.join(map(_Q.__getitem__, chunk))}?=" for chunk in chunks
+        ]
     return [
         f"=?{charset}?b?{binascii.b2a_base64(chunk, newline=False).decode()}?="
-        for chunk in _chunks(units, sizes, room // 4 * 3)
+        for chunk in _chunks(data, room // 4 * 3, whole, len)
     ]
 
 
-def _has_c1(data: bytes) -> bool:
-    return any(0x80 <= b <= 0x9F for b in data)
+def _cost(data: bytes) -> int:
+    """Return how long octets become in the Q encoding: three for one that is coded."""
+    return len(data) + 2 * len(data.translate(None, _PLAIN + b" "))
 
 
-def _chunks(units: list[bytes], costs: list[int], room: int) -> list[bytes]:
-    """Cut between characters, never within one (RFC 2047 section 5)."""
+def _chunks(
+    data: bytes, room: int, whole: bool, cost: Callable[[bytes], int]
+) -> list[bytes]:
+    """Cut into pieces that cost `room` at most, each as long as it can be.
+
+    With `whole` the cuts are between characters of UTF-8 (RFC 2047 section 5), and a
+    character that costs more than there is room for stands alone.
+    """
     chunks = []
-    current: list[bytes] = []
-    used = 0
-    for unit, cost in zip(units, costs, strict=True):
-        if used + cost > room and current:
-            chunks.append(b"".join(current))
-            current, used = [], 0
-        current.append(unit)
-        used += cost
-    if current:
-        chunks.append(b"".join(current))
+    at = 0
+    while at < len(data):
+        end = min(at + room, len(data))
+        # No octet costs more than three, so this never takes away too much.
+        while (over := cost(data[at:end]) - room) > 0:
+            end -= (over + 2) // 3
+        if whole:
+            while at < end < len(data) and data[end] & 0xC0 == 0x80:
+                end -= 1
+        if end <= at:
+            end = at + 1
+            while whole and end < len(data) and data[end] & 0xC0 == 0x80:
+                end += 1
+        chunks.append(data[at:end])
+        at = end
     return chunks
-
-
-def _q(data: bytes) -> str:
-    return "".join(
-        chr(b) if b in _PLAIN else "_" if b == 32 else f"={b:02X}" for b in data
-    )
 
 
 def decode(text: str) -> str:

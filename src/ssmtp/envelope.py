@@ -18,10 +18,19 @@ class Envelope:
     """What MAIL and RCPT say; a `reverse_path` of None is the null reverse-path.
 
     `notify`, `ret` and `envid` are wishes for delivery reports (RFC 3461), `body` is
-    the body type that the caller stated.
+    the body type that the caller stated. `wishes` are NOTIFY and ORCPT of each
+    recipient, as RCPT had them, where they were stated one by one.
     """
 
-    __slots__ = ("body", "envid", "notify", "recipients", "ret", "reverse_path")
+    __slots__ = (
+        "body",
+        "envid",
+        "notify",
+        "recipients",
+        "ret",
+        "reverse_path",
+        "wishes",
+    )
 
     def __init__(
         self,
@@ -38,6 +47,7 @@ class Envelope:
         self.ret = ret
         self.envid = envid
         self.body = body
+        self.wishes: list[tuple[str | None, str | None]] | None = None
 
     @property
     def needs_smtputf8(self) -> bool:

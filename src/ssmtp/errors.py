@@ -77,6 +77,15 @@ class Failure(Exception):
         """Return the one line that a person reads, without the program's name."""
         return f"{self.what}; {self.next_step}" if self.next_step else self.what
 
+    def whole_sentence(self) -> str:
+        """Return the sentence, and where the message is kept if it is."""
+        if not self.kept_id:
+            return self.sentence()
+        return (
+            f"{self.sentence()} [kept as {self.kept}; to send it again: "
+            f"ssmtpctl queue retry {self.kept_id}]"
+        )
+
 
 class UsageError(Failure):
     """The command line cannot be meant, or names nobody to send to."""

@@ -87,7 +87,8 @@ def sound(f: Field) -> Field:
         f = _rewritten(f, _is_unsound)
         # What is left stands where no encoded word may.
         data = f.body.encode("utf-8", "surrogateescape")
-        return f.replaced(data.decode("utf-8", "replace").replace("\ufffd", "?"))
+        text = data.decode("utf-8", "replace").replace("\ufffd", "?")
+        return f.replaced(text, "octets that are no UTF-8 encoded")
     return f
 
 
@@ -105,22 +106,22 @@ def fit(f: Field) -> Field:
     head = len(f.name) + 1
     if head + len(f.body.encode()) <= LINE_MAX:
         return f
-    lines = f.body.split("\n")
-    if all(
-        len(line.encode()) + (0 if i else head) <= LINE_MAX
-        for i, line in enumerate(lines)
-    ):
+    octets = f.body.encode().split(b"\n")
+    if head + len(octets[0]) <= LINE_MAX and max(map(len, octets)) <= LINE_MAX:
         return f
+    lines = f.body.split("\n")
+    rule = f"line over {LINE_MAX} octets folded (RFC 5322 section 2.1.1)"
     shorter = f.replaced(
         "\n".join(
             line
             if len(line.encode()) + (0 if i else head) <= LINE_MAX
             else _fold(line, 0 if i else head, f.key in ADDRESS_FIELDS)
             for i, line in enumerate(lines)
-        )
+        ),
+        rule,
     )
     if not _is_fit(shorter) and f.key in ADDRESS_FIELDS:
-        shorter = _with_encoded_names(f)
+        shorter = _with_encoded_names(f, rule)
     if _is_fit(shorter):
         return shorter
     if f.key in _EXACT_FIELDS or f.key[:8] == "content-":
@@ -128,7 +129,7 @@ def fit(f: Field) -> Field:
             f"the {f.name} field has a line over {LINE_MAX} octets without a blank",
             "put blanks where it may be folded",
         )
-    return f.replaced(_encoded_text(f, _is_foreign))
+    return f.replaced(_encoded_text(f, _is_foreign), rule)
 
 
 def _is_fit(f: Field) -> bool:
@@ -136,13 +137,13 @@ def _is_fit(f: Field) -> bool:
     return longest + len(f.name) + 1 <= LINE_MAX
 
 
-def _with_encoded_names(f: Field) -> Field:
+def _with_encoded_names(f: Field, rule: str) -> Field:
     """Encode the names that are too long for a line: between the words it may end."""
     try:
         addresslist.tokens(f.body, f.name)
     except InputRefused:
         return f
-    return f.replaced(_encoded_addresses(f, _is_long))
+    return f.replaced(_encoded_addresses(f, _is_long), rule)
 
 
 def _encode(text: str, longest: int) -> list[str]:
@@ -166,7 +167,11 @@ def _is_long(text: str) -> bool:
 
 
 def _is_unsound(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _rewritten(f: Field, wanted: Wanted) -> Field:
@@ -201,7 +206,7 @@ def _encoded_text(f: Field, wanted: Wanted) -> str:
         _end_run(run, pieces, room)
         pieces.append(word)
     _end_run(run, pieces, room)
-    return _joined(pieces, len(f.name) + 1)
+    return joined(pieces, len(f.name) + 1)
 
 
 def _end_run(run: list[str], pieces: list[str], room: int) -> None:
@@ -216,8 +221,11 @@ def _end_run(run: list[str], pieces: list[str], room: int) -> None:
     pieces += [""] * trailing
 
 
-def _joined(pieces: list[str], column: int) -> str:
-    """Put blanks between the pieces, and folds where a line becomes long."""
+def joined(pieces: list[str], column: int) -> str:
+    """Put blanks between the pieces, and folds where a line becomes long.
+
+    `column` is where the first line begins.
+    """
     out: list[str] = []
     for piece in pieces:
         if out and piece and column + 1 + len(piece) > _LINE_GOOD and column > 1:
@@ -285,7 +293,7 @@ def _edit_phrase(
         addresslist.unquote(text[s:e]) if k == "q" else text[s:e] for k, s, e in words
     )
     # Words that are encoded already must not be encoded once more.
-    if not _is_unsound(name):
+    if "=?" in name and not _is_unsound(name):
         name = _decode(name)
     new = " ".join(_encode(name, _NAME_WORD_MAX))
     edits.append((words[0][1], words[-1][2], new))

@@ -1,6 +1,7 @@
 """What a process can do so that the secrets in its memory stay there.
 
-Nothing here can fail: where a system lacks something, there is one hurdle less.
+Nothing here can fail: where a system lacks something, there is one hurdle less. In a
+program that is not ours (`guest`) the settings of the process are left alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ import os
 
 # proc(5): where the arguments are in memory, counted behind the name of the command.
 _ARG_START, _ARG_END = 45, 46
+_PR_SET_DUMPABLE = 4
+
+# Set by `ssmtp.api`: we are a library in somebody else's process.
+guest = False
 
 
 def no_core() -> None:
@@ -16,6 +21,8 @@ def no_core() -> None:
 
     A core file of this user may be sent to people who read bug reports.
     """
+    if guest:
+        return
     try:
         import resource
 
@@ -30,6 +37,17 @@ def no_core() -> None:
         finally:
             os.close(fd)
     except OSError:
+        pass
+
+
+def hide() -> None:
+    """Let no other process of this user read our memory, nor a core file hold it."""
+    no_core()
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    except (ImportError, OSError, MemoryError, AttributeError):
         pass
 
 

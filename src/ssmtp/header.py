@@ -47,15 +47,20 @@ class Field:
     """One header field: its name as written, and what follows the colon.
 
     `key` is the name in lower case without the blanks that the obsolete syntax
-    allowed before the colon (RFC 5322 section 4.5).
+    allowed before the colon (RFC 5322 section 4.5). `rule` says why a field is not, or
+    not so, in the message that was read, and `origin` is what it was there.
     """
 
-    __slots__ = ("_boxes", "body", "key", "name")
+    __slots__ = ("_boxes", "body", "key", "name", "origin", "rule")
 
-    def __init__(self, name: str, body: str) -> None:
+    def __init__(
+        self, name: str, body: str, rule: str = "", origin: Field | None = None
+    ) -> None:
         self.name = name
         self.key = name.lower()
         self.body = body
+        self.rule = rule
+        self.origin = origin
         self._boxes: list[Mailbox] | None = None
 
     def mailboxes(self) -> list[Mailbox]:
@@ -64,9 +69,20 @@ class Field:
             self._boxes = addresslist.parse_list(self.body, self.name)
         return self._boxes
 
-    def replaced(self, body: str) -> Field:
+    def replaced(self, body: str, rule: str = "") -> Field:
         """Return a field of the same name with another body."""
-        return Field(self.name, body)
+        rule = f"{self.rule}; {rule}" if self.rule and rule else self.rule or rule
+        return Field(self.name, body, rule, self.origin or self)
+
+    def renamed(self, name: str, rule: str) -> Field:
+        """Return a field of another name with the same body."""
+        return Field(name, self.body, rule, self.origin or self)
+
+    @property
+    def plain(self) -> bool:
+        """Whether it can be sent as it is: ASCII, and too short to be folded."""
+        size = len(self.name) + 1 + len(self.body)
+        return size <= LINE_MAX and self.body.isascii()
 
     @property
     def value(self) -> str:

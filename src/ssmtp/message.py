@@ -22,7 +22,7 @@ changed is said in `notes`, for the log.
 
 from __future__ import annotations
 
-from ssmtp import address, content, fieldform, header
+from ssmtp import address, content, header
 from ssmtp.author import Author, completed, mailbox, one_author
 from ssmtp.errors import ConfigError, InputRefused
 from ssmtp.header import Field
@@ -114,6 +114,7 @@ def with_added(fields: list[Field], config: Config) -> list[Field]:
                 "write it as AddHeader=Name: value",
             )
         if f.key not in _ONCE or f.key not in own:
+            f.rule = f"AddHeader, line {number} of {config.path}"
             added.append(f)
     return added + fields
 
@@ -165,7 +166,8 @@ def repair(
     notes: list[str] = []
     host = _fit_host(host or config.hostname or names.domain)
     fields = [f for f in with_added(fields, config) if f.key not in _SECRET]
-    top = [Field("Received", f" by {host}; {now.date()}")]
+    trace = "trace information (RFC 5321 section 4.4)"
+    top = [Field("Received", f" by {host}; {now.date()}", trace)]
     fields = one_author(
         fields, top, Author(config, identity, names, options, host, notes)
     )
@@ -174,8 +176,20 @@ def repair(
     fields = [completed(f, names, notes) for f in fields]
     fields = _with_destination(fields)
     fields = _with_resent_fields(fields, identity, now, host)
-    fields = [fieldform.fit(fieldform.sound(f)) for f in top + fields]
+    fields = [_fit(f, notes) for f in top + fields]
     return Message(fields, body, message_id, notes)
+
+
+def _fit(f: Field, notes: list[str]) -> Field:
+    """Return the field in a form that every mailhub takes."""
+    if f.plain:
+        return f
+    from ssmtp import fieldform
+
+    fit = fieldform.fit(fieldform.sound(f))
+    if fit is not f:
+        notes.append(f"{f.name}: {fit.rule.rpartition('; ')[2]}")
+    return fit
 
 
 def restore(intake: Intake) -> Message:
@@ -206,9 +220,11 @@ def _one_date(
             out.append(f)
         elif f.value:
             notes.append("a Date field that is not wanted renamed X-Original-Date")
-            out.append(Field("X-Original-Date", f.body))
+            why = "there is one Date field, and it is a date (RFC 5322 section 3.6.1)"
+            out.append(f.renamed("X-Original-Date", why))
     if not found:
-        top.append(Field("Date", f" {now.date()}"))
+        why = "there was no Date field (RFC 5322 section 3.6.1)"
+        top.append(Field("Date", f" {now.date()}", why))
     return out
 
 
@@ -227,7 +243,8 @@ def _one_message_id(
             notes.append("a second Message-ID field dropped")
     if not found:
         found = made
-        top.append(Field("Message-ID", f" {made}"))
+        why = "there was no Message-ID field (RFC 5322 section 3.6.4)"
+        top.append(Field("Message-ID", f" {made}", why))
     return out, found
 
 
@@ -236,8 +253,9 @@ def _with_destination(fields: list[Field]) -> list[Field]:
     fields = [f for f in fields if f.key not in _DESTINATION or f.value]
     if any(f.key in _DESTINATION for f in fields):
         return fields
-    # RFC 5322 appendix A.1.3 shows this form.
-    return [*fields, Field("To", " undisclosed-recipients:;")]
+    # The appendix shows this form.
+    why = "there was no To or Cc field (RFC 5322 appendix A.1.3)"
+    return [*fields, Field("To", " undisclosed-recipients:;", why)]
 
 
 def _latest_resending(fields: list[Field]) -> list[Field]:
@@ -268,15 +286,17 @@ def _with_resent_fields(
     if not latest:
         return fields
     there = {f.key for f in latest if f.value}
-    new = []
-    if "resent-from" not in there:
-        new.append(
-            Field("Resent-From", f" {mailbox(identity.full_name, identity.address)}")
-        )
-    if "resent-date" not in there:
-        new.append(Field("Resent-Date", f" {now.date()}"))
-    if "resent-message-id" not in there:
-        new.append(Field("Resent-Message-ID", f" <{now.unique}.resent@{host}>"))
+    whole = {
+        "Resent-From": mailbox(identity.full_name, identity.address),
+        "Resent-Date": now.date(),
+        "Resent-Message-ID": f"<{now.unique}.resent@{host}>",
+    }
+    why = "Resent fields stand together (RFC 5322 section 3.6.6)"
+    new = [
+        Field(name, f" {text}", why)
+        for name, text in whole.items()
+        if name.lower() not in there
+    ]
     empty = {id(f) for f in latest if not f.value}
     at = next(i for i, f in enumerate(fields) if f is latest[0])
     return [

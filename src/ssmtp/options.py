@@ -285,6 +285,11 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
     ("mailq", "list what could not be sent"),
 )
 
+WAIT = (
+    "Wait for the mailhub's own answer when the message goes to the agent, and tell it"
+    " by the exit code. Where that is 75 the message may stay in the queue; then"
+    " standard error says so, and it must not be sent again."
+)
 _HINT = "--help shows the options"
 # What Exim takes after -o with its value in an argument of its own, and the letters
 # after which sendmail wants a number.
@@ -317,6 +322,7 @@ class Options:
         "ret",
         "reverse_path",
         "verbose",
+        "wait",
     )
 
     def __init__(self, program: str) -> None:
@@ -338,6 +344,15 @@ class Options:
         self.auth_pass: Secret | None = None
         self.auth_method: str | None = None
         self.log_tag: str | None = None
+        self.wait = False
+
+
+def copied(given: Options) -> Options:
+    """Return a copy that may be changed."""
+    options = Options(given.program)
+    for name in given.__slots__:
+        setattr(options, name, getattr(given, name))
+    return options
 
 
 def scan(program: str, argv: Sequence[str]) -> Options:
@@ -365,7 +380,9 @@ class _Scanner:
             if word == "--":
                 options.recipients.extend(self.argv[self.at :])
                 break
-            if word[:2] == "--":
+            if word == "--wait":
+                options.wait = True
+            elif word[:2] == "--":
                 self.long(word)
                 return options
             elif word[:1] == "-":
@@ -586,6 +603,7 @@ def help_text(program: str) -> str:
             lines += _described("--", "What follows is a recipient.", width)
             lines += _described("--help", "Print this.", width)
             lines += _described("--version", "Print the version.", width)
+            lines += _described("--wait", WAIT, width)
         lines.append("")
     lines.append(
         "The message is read from standard input. See ssmtp(8), ssmtp.conf(5)."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ssmtp.envelope import Envelope
     from ssmtp.smtp.reply import Reply
 
 
@@ -13,11 +14,14 @@ class Receipt:
     `reply` is its answer to the content; `size` counts octets of the content as sent;
     `seconds` is the time from the first connection attempt to that answer. `tls` names
     version and cipher, None in clear; `verified` says whether the certificate was.
+    `message_id` and `envelope` are those of the message as it was sent.
     """
 
     __slots__ = (
+        "envelope",
         "hub",
         "mechanism",
+        "message_id",
         "queue_id",
         "reply",
         "seconds",
@@ -44,6 +48,16 @@ class Receipt:
         self.tls = tls
         self.mechanism = mechanism
         self.verified = verified
+        self.message_id = ""
+        self.envelope: Envelope | None = None
+
+    @property
+    def recipients(self) -> list[str]:
+        """The addresses that the message was accepted for."""
+        return list(map(str, self.envelope.recipients)) if self.envelope else []
+
+    def __repr__(self) -> str:
+        return f"<Receipt {self.hub} {self.reply}>"
 
 
 def queue_id(text: str) -> str | None:

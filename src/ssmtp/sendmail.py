@@ -7,7 +7,7 @@ deserves, and returns the exit code. On success it prints nothing.
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 
 from ssmtp import options as option_table
@@ -23,7 +23,7 @@ from ssmtp.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ssmtp.delivery import Request
     from ssmtp.options import Options
@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     stdin_open = _reserve_descriptors()
     if argv is None:
         argv = sys.argv
-    program = os.path.basename(argv[0]) or "sendmail"
-    words = [os.fsencode(word).decode("utf-8", "surrogateescape") for word in argv[1:]]
+    program = argv[0].rpartition("/")[2] or "sendmail"
+    words = list(map(_word, argv[1:]))
     try:
         options = option_table.scan(program, words)
         if options.auth_pass is not None:
@@ -50,6 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(program, bug(error))
 
 
+def _word(word: str) -> str:
+    """Return an argument as UTF-8, whatever the locale took it for."""
+    octets = word.encode(sys.getfilesystemencoding(), "surrogateescape")
+    return octets.decode("utf-8", "surrogateescape")
+
+
 def _guard(secret: Secret) -> None:
     from ssmtp import guard
 
@@ -59,13 +65,7 @@ def _guard(secret: Secret) -> None:
 
 def complain(program: str, failure: Failure) -> int:
     """Say on standard error what went wrong, in one line; return the exit code."""
-    text = failure.sentence()
-    if failure.kept_id:
-        text += (
-            f" [kept as {failure.kept}; to send it again: "
-            f"ssmtpctl queue retry {failure.kept_id}]"
-        )
-    _say(2, f"{program}: {text}")
+    _say(2, f"{program}: {failure.whole_sentence()}")
     return failure.exit_code
 
 
@@ -80,7 +80,7 @@ def _say(fd: int, text: str) -> None:
         for c in text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     )
     try:
-        os.write(fd, clean.encode() + b"\n")
+        posix.write(fd, clean.encode() + b"\n")
     except OSError:
         pass
 
@@ -94,27 +94,25 @@ def _reserve_descriptors() -> bool:
     stdin_open = True
     for fd in (0, 1, 2):
         try:
-            os.fstat(fd)
+            posix.fstat(fd)
         except OSError:
             if fd == 0:
                 stdin_open = False
-            os.open(os.devnull, os.O_RDWR)
+            posix.open("/dev/null", posix.O_RDWR)
     return stdin_open
 
 
 def _request(
     options: Options, words: list[str], settle: Callable[[], None] = lambda: None
 ) -> Request:
-    from ssmtp import accounts, delivery
+    from ssmtp import delivery
 
     watch = None
     if options.verbose:
         from ssmtp import trace
 
         watch = trace.Trace(lambda line: _say(2, line))
-    return delivery.Request(
-        options, accounts.caller(), os.environ, words, watch, settle
-    )
+    return delivery.Request(options, None, _environ(), words, watch, settle)
 
 
 def send(options: Options, words: list[str], stdin: int) -> int:
@@ -134,7 +132,7 @@ def send(options: Options, words: list[str], stdin: int) -> int:
             "standard input is closed, so there is no message",
             "call sendmail with the message on standard input",
         )
-    terminal = os.isatty(stdin)
+    terminal = posix.isatty(stdin)
     taken = intake.read(
         stdin, dot_ends=terminal and not options.ignore_dots, hint=terminal
     )
@@ -160,9 +158,9 @@ def smtp_session(options: Options, words: list[str], stdin: int) -> int:
 
 def verify(options: Options, words: list[str], stdin: int) -> int:
     """Print what becomes of each recipient, and send nothing (`-bv`)."""
-    from ssmtp import address, delivery
+    from ssmtp import address, direct
 
-    account = delivery.account(_request(options, words))
+    account = direct.account(_request(options, words))
     for argument in options.recipients:
         for mailbox in address.parse_argument(argument):
             for recipient in account.names.resolve(mailbox, "recipient"):
@@ -170,9 +168,15 @@ def verify(options: Options, words: list[str], stdin: int) -> int:
     return EX_OK
 
 
+def _environ() -> Mapping[str, str]:
+    from os import environ  # not at the top: a quarter of the whole road of --version
+
+    return environ
+
+
 def _for_everybody() -> bool:
     """Whether the queue is that of all users: root's, unless a store is named."""
-    return os.getuid() == 0 and not os.environ.get("XDG_STATE_HOME")
+    return posix.getuid() == 0 and not _environ().get("XDG_STATE_HOME")
 
 
 def flush(options: Options, words: list[str], stdin: int) -> int:
@@ -181,10 +185,10 @@ def flush(options: Options, words: list[str], stdin: int) -> int:
     from ssmtp.signals import Signals
     from ssmtp.spool import failed
 
-    code = EX_OK
+    code = _flush_agents(options)
     signals = Signals()
     request = _request(options, words, signals.hold)
-    for entry in failed.entries(os.environ):
+    for entry in failed.entries(_environ()):
         if entry.state == "in-doubt":
             # Sending it again may deliver it twice: that is for a person to decide.
             continue
@@ -194,6 +198,20 @@ def flush(options: Options, words: list[str], stdin: int) -> int:
             except Failure as failure:
                 code = complain(options.program, failure)
     return max(code, _flush_others(words)) if _for_everybody() else code
+
+
+def _flush_agents(options: Options) -> int:
+    from ssmtp import handoff
+
+    code = EX_OK
+    for path in handoff.agents(options.config_path, _environ()):
+        from ssmtp.agent import verbs
+
+        try:
+            verbs.call(path, "XFLUSH")
+        except Failure as failure:
+            code = complain(options.program, failure)
+    return code
 
 
 def _flush_others(words: list[str]) -> int:
@@ -213,13 +231,24 @@ def _flush_others(words: list[str]) -> int:
 
 
 def mailq(options: Options, words: list[str], stdin: int) -> int:
-    """List what is kept, for root that of all users."""
+    """List what is kept and what the agent has, for root that of all users."""
+    from ssmtp import handoff
     from ssmtp.spool import failed, listing
 
+    code = EX_OK
     kept = failed.all_entries if _for_everybody() else failed.entries
-    for line in listing.lines(kept(os.environ)):
+    entries = kept(_environ())
+    for path in handoff.agents(options.config_path, _environ()):
+        from ssmtp.agent import verbs
+
+        try:
+            question = "XLIST all" if posix.getuid() == 0 else "XLIST"
+            entries += map(listing.queued, verbs.rows(path, question))
+        except Failure as failure:
+            code = complain(options.program, failure)
+    for line in listing.lines(entries):
         _say(1, line)
-    return EX_OK
+    return code
 
 
 def newaliases(options: Options, words: list[str], stdin: int) -> int:

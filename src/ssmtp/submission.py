@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ssmtp.smtp.sasl import Credentials
     from ssmtp.smtp.steps import Secured, StartTls
     from ssmtp.trace import Trace
+    from ssmtp.wire.connect import Link
 
 
 def submit(
@@ -98,13 +99,38 @@ def attempts(
 ) -> Generator[Any, Any, Receipt]:
     """Try the mailhubs in order; the driver does the waiting."""
     begun = time.monotonic()
+
+    def begin(attempt: Attempt, link: Link, bare: bool, data: bool) -> Dialogue:
+        return Dialogue(
+            attempt.facts(
+                link, envelope, message, ehlo_name, credentials, bare=bare, data=data
+            )
+        )
+
+    receipt: Receipt
+    channel, receipt = yield from reach(config, mailhubs, family, trace, begin)
+    channel.close()
+    receipt.seconds = time.monotonic() - begun
+    return receipt
+
+
+def reach(
+    config: Config,
+    mailhubs: Sequence[Mailhub],
+    family: int,
+    trace: Trace | None,
+    begin: Callable[[Attempt, Link, bool, bool], Dialogue],
+) -> Generator[Any, Any, tuple[Channel, Any]]:
+    """Connect to the first mailhub that can be used, and have a conversation with it.
+
+    `begin` makes the conversation; its last arguments are those of `Facts`. What it
+    ends with is returned, and its channel, which the caller closes.
+    """
     failures: list[Failure] = []
     for hub in mailhubs:
-        attempt = _Attempt(config, hub, family, trace)
+        attempt = Attempt(config, hub, family, trace)
         try:
-            receipt = yield from attempt.submit(
-                message, envelope, ehlo_name, credentials
-            )
+            return (yield from attempt.converse(begin))
         except (SiteTrouble, UnknownHost) as failure:
             # Before MAIL: it says nothing about the message.
             failures.append(failure)
@@ -112,9 +138,6 @@ def attempts(
                 break  # no "not now", but an answer
             if trace is not None:
                 trace.note(failure.what)
-            continue
-        receipt.seconds = time.monotonic() - begun
-        return receipt
     raise _none(failures)
 
 
@@ -132,7 +155,7 @@ def _none(failures: list[Failure]) -> Failure:
     return failure
 
 
-class _Attempt:
+class Attempt:
     """All that is tried with one mailhub."""
 
     __slots__ = ("_contexts", "config", "host", "hub", "mode", "route", "trace")
@@ -155,13 +178,10 @@ class _Attempt:
         )
         self._contexts: dict[bool, SSLContext] = {}
 
-    def submit(
-        self,
-        message: Message,
-        envelope: Envelope,
-        ehlo_name: str | None,
-        credentials: Credentials | None,
-    ) -> Generator[Any, Any, Receipt]:
+    def converse(
+        self, begin: Callable[[Attempt, Link, bool, bool], Dialogue]
+    ) -> Generator[Any, Any, tuple[Channel, Any]]:
+        """Connect, and have the conversation that `begin` makes (see `reach`)."""
         meanwhile = self._meanwhile()
         found = yield from connect.addresses(self.route)
         bare = data = False
@@ -179,22 +199,12 @@ class _Attempt:
             channel = Channel(link.sock, self._clocks(), self.trace, link.early)
             if self.mode != "none":
                 channel.start = self._starter(link.deadline)
-            dialogue = Dialogue(
-                Facts(
-                    str(self.hub),
-                    ehlo_name or link.name,
-                    self.mode,
-                    envelope,
-                    message,
-                    credentials,
-                    private=link.private,
-                    nonce=os.urandom(18).hex(),
-                    bare=bare,
-                    data=data,
-                )
-            )
+            dialogue = begin(self, link, bare, data)
+            through = False
             try:
-                return (yield from channel.converse(dialogue))
+                outcome = yield from channel.converse(dialogue)
+                through = True
+                return channel, outcome
             except Again as again:
                 if again.bare <= bare and again.data <= data:
                     raise Bug("the same was to be tried again") from again
@@ -208,7 +218,33 @@ class _Attempt:
                 if self.trace is not None:
                     self.trace.note(trouble.what)
             finally:
-                channel.close()
+                if not through:
+                    channel.close()
+
+    def facts(
+        self,
+        link: Link,
+        envelope: Envelope,
+        message: Message,
+        ehlo_name: str | None,
+        credentials: Credentials | None,
+        *,
+        bare: bool = False,
+        data: bool = False,
+    ) -> Facts:
+        """Return what a dialogue on this connection has to know."""
+        return Facts(
+            str(self.hub),
+            ehlo_name or link.name,
+            self.mode,
+            envelope,
+            message,
+            credentials,
+            private=link.private,
+            nonce=os.urandom(18).hex(),
+            bare=bare,
+            data=data,
+        )
 
     def _meanwhile(self) -> Callable[[], None] | None:
         """What can be done while the network is busy: import ssl, read certificates."""

@@ -113,8 +113,12 @@ def test_only_the_code_of_the_checkout_is_added_to_the_path(tmp_path):
     fake = tmp_path / "src" / "ssmtp"
     fake.mkdir(parents=True)
     (fake / "__init__.py").write_text("")
+    shutil.copy(ROOT / "src/ssmtp/bytecode.py", fake)
     (fake / "sendmail.py").write_text(
-        "import sys\ndef main():\n    print(sys.path[0]); print(len(sys.path))\n"
+        "import sys\n"
+        "def main():\n"
+        "    print(sys.path[0], len(sys.path), sep='\\n', flush=True)\n"
+        "    return 0\n"
     )
     (tmp_path / "bin").mkdir()
     shutil.copy(BIN / "ssmtp", tmp_path / "bin" / "ssmtp")

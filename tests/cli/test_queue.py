@@ -162,11 +162,11 @@ def test_show_of_a_damaged_file_says_what_is_wrong(shared, tmp_path, capfdbinary
 
 def test_show_on_a_terminal_shows_no_control_characters(queue, monkeypatch):
     """What is harmless in a file may not be on a terminal."""
-    from ssmtp.ctl import queue as verb
+    from ssmtp.ctl import listed
 
     lines = ["a\tb \\ é", "\x1b[2J", "\udcff"]
 
-    assert ["a\tb \\ é", "\\u001b[2J", "\\xff"] == [verb._harmless(x) for x in lines]
+    assert ["a\tb \\ é", "\\u001b[2J", "\\xff"] == [listed.harmless(x) for x in lines]
 
 
 def test_show_is_also_for_programs(queue):
@@ -412,10 +412,10 @@ def test_control_characters_reach_no_terminal(queue):
 
 def test_ages_and_sizes_are_for_people(queue):
     """Days, hours, minutes; B, kB, MB."""
-    from ssmtp.ctl import queue as verb
+    from ssmtp.ctl import listed
 
-    ages = [verb._age(seconds) for seconds in (-5, 59, 60, 7199, 86400 * 3)]
-    sizes = [verb._size(octets) for octets in (0, 999, 1000, 100_000_000)]
+    ages = [listed.age(seconds) for seconds in (-5, 59, 60, 7199, 86400 * 3)]
+    sizes = [listed.size(octets) for octets in (0, 999, 1000, 100_000_000)]
 
     assert ["0 s", "59 s", "1 min", "1 h", "3 d"] == ages
     assert ["0 B", "999 B", "1.0 kB", "100.0 MB"] == sizes

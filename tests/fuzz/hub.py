@@ -13,6 +13,7 @@ import errno
 import urllib.parse
 
 from tests.fuzz.choices import Choices
+from tests.listener import Listener
 
 # What a mailhub may say besides its answer, or instead of it. Nothing here claims to
 # be the acceptance of content (a status 2.0.0 does): that would be a lie that no client
@@ -80,7 +81,7 @@ ECHOES = (
 CONTENTS = ("250 2.0.0 queued as 1", "250 ok", "554 5.6.0 no", "451 4.3.0 later")
 
 
-class Hub:
+class Hub(Listener):
     """A mailhub that keeps state as a real one does, and says what it decides or not.
 
     `faults` counts the answers that were not honest. `plain` says that there was one
@@ -88,6 +89,7 @@ class Hub:
     """
 
     def __init__(self, choices: Choices) -> None:
+        super().__init__()
         self.choices = choices
         self.offers = OFFERS[choices.pick(len(OFFERS))]
         self.mechanisms = MECHANISMS[choices.pick(len(MECHANISMS))]
@@ -97,13 +99,11 @@ class Hub:
         self.faults = 0
         self.plain = True
         self.secure = self.starting = False
-        self.closed = self.reset = False
+        self.reset = False
         self.accepted = False
         self.out: list[bytes] = []
-        self.buffer = b""
-        self.mail = self.reading = False
+        self.mail = False
         self.rcpts = self.asked = 0
-        self.need = -1
         self.dialog: list[bytes] | None = None  # an AUTH exchange
         self.authenticated = self.heard_auth = False
 
@@ -134,7 +134,7 @@ class Hub:
         if kind < 6:
             what = INSTEAD[pick(len(INSTEAD))]
             # Another answer than the one decided on is a lie, not an accident.
-            self.plain &= not _is_another(what, verb)
+            self.plain &= not decides(what, verb)
             return what
         self.plain &= kind > 8
         if kind == 6:
@@ -151,26 +151,10 @@ class Hub:
 
     # -- what it hears
 
-    def hear(self, data: bytes) -> None:
-        self.buffer += data
-        while not self.closed:
-            if self.reading:
-                if not self._read_dotted():
-                    return
-            elif self.need >= 0:
-                if not self._read_chunk():
-                    return
-            else:
-                line, found, rest = self.buffer.partition(b"\r\n")
-                if not found:
-                    return
-                self.buffer = rest
-                if self.dialog is not None:
-                    self._exchange(line)
-                else:
-                    self._command(line)
-
-    def _command(self, line: bytes) -> None:
+    def heard_line(self, line: bytes) -> None:
+        if self.dialog is not None:
+            self._exchange(line)
+            return
         words = line.decode("utf-8", "replace").split(" ")
         method = getattr(self, "on_" + words[0].lower(), None)
         if method is None:
@@ -266,27 +250,7 @@ class Hub:
         self.answer("QUIT", "221 2.0.0 bye")
         self.closed = True
 
-    def _read_dotted(self) -> bool:
-        if self.buffer.startswith(b".\r\n"):
-            self.buffer = self.buffer[3:]
-        else:
-            _, found, rest = self.buffer.partition(b"\r\n.\r\n")
-            if not found:
-                return False
-            self.buffer = rest
-        self.reading = False
-        self._end()
-        return True
-
-    def _read_chunk(self) -> bool:
-        if len(self.buffer) < self.need:
-            return False
-        self.buffer = self.buffer[self.need :]
-        self.need = -1
-        self._end()
-        return True
-
-    def _end(self) -> None:
+    def heard_content(self, content: bytes) -> None:
         if not self.rcpts:
             self.answer("CONTENT", "503 5.5.1 no valid recipients")
         else:
@@ -327,6 +291,9 @@ class Line:
         self.hub.hear(octets)
         return len(octets)
 
+    def setsockopt(self, *option: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not TCP")
+
     def fileno(self) -> int:
         return 0
 
@@ -334,7 +301,7 @@ class Line:
         pass
 
 
-def _is_another(octets: bytes, verb: str) -> bool:
+def decides(octets: bytes, verb: str) -> bool:
     """Whether these octets are an answer that decides on the message."""
     return verb == "CONTENT" and octets[:1] in b"245" and octets[3:4] == b" "
 

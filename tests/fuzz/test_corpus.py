@@ -56,7 +56,7 @@ def test_the_same_again() -> None:
 
 def test_a_false_success_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dialogue that believes any answer to the content is found out."""
-    monkeypatch.setattr(transact, "_judge", lambda *_: None)
+    monkeypatch.setattr(transact, "_judge", lambda *_: iter(()))
     outcomes, wrong = dialogues.block(1, 0, 300)
 
     assert wrong
@@ -65,7 +65,7 @@ def test_a_false_success_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_shifted_answer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dialogue that does not listen to its witness is found out."""
-    monkeypatch.setattr(transact, "_witness", lambda *_: iter(()))
+    monkeypatch.setattr(transact, "witness", lambda *_: iter(()))
     outcomes, wrong = dialogues.block(1, 1, 5000)
 
     assert wrong

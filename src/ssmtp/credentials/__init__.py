@@ -10,7 +10,6 @@ what it wrote only the last line of its standard error is quoted.
 
 from __future__ import annotations
 
-from ssmtp.credentials import file
 from ssmtp.errors import AuthRefused, ConfigError, UsageError
 from ssmtp.smtp.sasl import Credentials
 
@@ -90,6 +89,8 @@ def _source(
     plain = config.auth_pass
     if plain is not None and plain.reveal():
         sources.append(("AuthPass", plain.reveal))
+    if config.auth_pass_file or config.auth_pass_credential:
+        from ssmtp.credentials import file
     if config.auth_pass_file:
         path = file.absolute(config.auth_pass_file, config.path)
         sources.append(("AuthPassFile", lambda: file.read(path)))

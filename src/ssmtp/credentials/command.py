@@ -35,7 +35,12 @@ def read(command: list[str]) -> str:
     # every failure would look like success.
     ignored = signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
     if ignored:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        except ValueError:
+            raise _failed(
+                shown, "cannot be run by a thread of a program that ignores SIGCHLD"
+            ) from None
     try:
         out, err, status = _run(command, shown)
     finally:

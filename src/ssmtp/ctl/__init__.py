@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,18 +19,26 @@ from typing import Any, NoReturn
 from ssmtp.errors import EX_TEMPFAIL, EX_USAGE, Failure, bug
 
 VERBS = {
+    "send": "send a mail with files, from the command line",
+    "explain": "show what would become of a message, and send nothing",
     "demo": "send a mail to an embedded mailhub, and show all of it",
     "sink": "run a mailhub on this machine that shows what it is sent",
-    "queue": "list, show, retry and drop the messages that could not be sent",
+    "queue": "list, show, retry, hold and drop the messages that are not sent yet",
+    "agent": "run the agent that queues and sends, and ask how it is",
+    "install": "make ssmtp the sendmail of this machine, or of you alone",
+    "uninstall": "take away what install has written, and bring back what was there",
     "version": "print the version, and what it runs on",
 }
 
 EXAMPLES = """\
 Examples:
   ssmtpctl demo                     see a mail delivered through TLS and AUTH
+  ssmtpctl send -s Hi -m Hello. ann@example.org   write a mail, with files if you like
+  ssmtpctl explain -- -t < message  see what would become of a message, and why
   ssmtpctl sink --port 2525         watch the mail that programs send
   ssmtpctl queue                    list what could not be sent
   ssmtpctl queue retry --all        send it again
+  ssmtpctl agent status             is the mail of this machine going out?
 """
 
 
@@ -86,6 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Mailhubs say what they like, in letters that the locale may not have.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = run(args)
         sys.stdout.flush()
@@ -112,4 +124,4 @@ def complain(failure: Failure, about: str = "ssmtpctl") -> None:
     """Print a failure on standard error, in one line that a terminal may show."""
     from ssmtp.spool.keptfile import escape
 
-    print(f"{about}: {escape(failure.sentence())}", file=sys.stderr)
+    print(f"{about}: {escape(failure.whole_sentence())}", file=sys.stderr)

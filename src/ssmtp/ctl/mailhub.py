@@ -24,6 +24,8 @@ from ssmtp.smtp.events import (
     Begin,
     Content,
     End,
+    Recipient,
+    Sender,
     StartTls,
     Transaction,
 )
@@ -35,6 +37,9 @@ IDLE_SECONDS = 300.0  # RFC 5321 §4.5.3.2.7
 FAREWELL_SECONDS = 2.0
 BLOCK = 65536
 MEMORY = 1 << 20  # octets of a message before it goes to a temporary file
+
+
+Verdict = tuple[int, str, str] | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,9 @@ class Mailhub:
 
     `tls` is none, starttls or implicit, `context` is needed for the latter two.
     `handle` is called for one message at a time; if it raises `OSError`, the client
-    hears 451. Raises `SystemTrouble` when the port cannot be had.
+    hears 451. `judge` may refuse: it is given connection, sender, recipient or content
+    and the address that it is about, and returns code, status and text of the reply, or
+    None. Raises `SystemTrouble` when the port cannot be had.
     """
 
     def __init__(
@@ -78,8 +85,10 @@ class Mailhub:
         tls: str = "none",
         context: ssl.SSLContext | None = None,
         users: dict[str, str] | None = None,
+        judge: Callable[[str, str], Verdict] = lambda stage, address: None,
     ) -> None:
         self._handle = handle
+        self._judge = judge
         self._implicit = context if tls == "implicit" else None
         self._context = context
         self._rules = Rules(
@@ -167,6 +176,11 @@ class _Conversation:
     def begin(self) -> None:
         self.connection.settimeout(IDLE_SECONDS)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        verdict = self.hub._judge("connection", "")
+        if verdict is not None:
+            code, status, text = verdict
+            self.connection.sendall(f"{code} {status} {text}\r\n".encode())
+            raise ConnectionRefusedError
         if self.hub._implicit is not None:
             self.secure(self.hub._implicit)
 
@@ -180,6 +194,10 @@ class _Conversation:
                     if session.closed:
                         break
                     session.receive(self.receive())
+                elif isinstance(event, Sender):
+                    self.judge("sender", event.path)
+                elif isinstance(event, Recipient):
+                    self.judge("recipient", event.path)
                 elif isinstance(event, Begin):
                     self.content = tempfile.SpooledTemporaryFile(MEMORY)
                     self.chunked = session.chunked
@@ -198,6 +216,11 @@ class _Conversation:
             # A ValueError: the connection was shut down by `close` meanwhile.
             with contextlib.suppress(ValueError):
                 self.connection.unwrap()
+
+    def judge(self, stage: str, path: Path) -> None:
+        verdict = self.hub._judge(stage, path.text)
+        if verdict is not None:
+            self.session.refuse(*verdict)
 
     def receive(self) -> bytes:
         try:
@@ -219,6 +242,11 @@ class _Conversation:
         transaction = self.session.transaction
         assert transaction is not None
         assert self.content is not None
+        verdict = self.hub._judge("content", transaction.sender.text)
+        if verdict is not None:
+            self.session.answer(*verdict)
+            self.forget()
+            return
         with self.hub._lock:
             self.hub._count += 1
             number = self.hub._count

@@ -1,4 +1,8 @@
-"""`ssmtpctl queue`: look at the messages that could not be sent, and deal with them."""
+"""`ssmtpctl queue`: look at the messages that are not sent yet, and deal with them.
+
+They lie in two places: in the failed store of the user, whom a failed run has told, and
+in the queue of an agent, which sends them by itself (`queued`).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,11 @@ import json
 import os
 import shutil
 import sys
-import time
 from typing import Any
 
-from ssmtp.ctl import complain
-from ssmtp.errors import EX_OK, EX_TEMPFAIL, Failure, UsageError
+from ssmtp.ctl import complain, listed, queued
+from ssmtp.ctl.queued import Row
+from ssmtp.errors import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, Failure, UsageError
 from ssmtp.options import Options
 from ssmtp.signals import Signals
 from ssmtp.spool import failed, listing
@@ -20,21 +24,30 @@ from ssmtp.spool.keptfile import escape
 
 EXAMPLES = """\
 Examples:
-  ssmtpctl queue                      list what is kept, oldest first
+  ssmtpctl queue                      list what is kept or queued, oldest first
   ssmtpctl queue show 7f3a9c04        one message, with its envelope
   ssmtpctl queue retry 7f3a9c04       send it again
   ssmtpctl queue retry --all          send all of them again
   ssmtpctl queue drop 7f3a9c04        throw it away
+  ssmtpctl queue hold 7f3a9c04        let it wait in the agent's queue until released
+  ssmtpctl queue flush                the network is up: let the agent try everything
 """
 
 EPILOG = """\
 An id may be shortened to its beginning or its end, as long as only one message has it.
 
-States:
+States of what is kept by a run that failed:
   deferred   send it again, once the reason is gone
   refused    the mailhub said never, or the message cannot be sent as it is
   in-doubt   the mailhub may have it already: sending it again may deliver it twice
   damaged    the file is not as it was written; it is never sent
+States of what the agent has queued:
+  waiting    sent when its time comes
+  active     being sent now
+  in-doubt   the mailhub may have it already; it is sent again all the same
+  held       waits until it is released
+  failed     given up; its sender was told
+  corrupt    the file is not as it was written; it is never sent
 """
 
 STATES = {
@@ -49,7 +62,7 @@ def add(subparsers: Any) -> None:
     """Describe the verb and its own commands."""
     parser = subparsers.add_parser(
         "queue",
-        help="list, show, retry and drop the messages that could not be sent",
+        help="list, show, retry, hold and drop the messages that are not sent yet",
         examples=EXAMPLES,
         epilog=EPILOG,
     )
@@ -83,6 +96,17 @@ def add(subparsers: Any) -> None:
     drop.add_argument("ids", metavar="ID", nargs="+")
     drop.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
+    for name, help_ in (
+        ("hold", "keep messages in the agent's queue until they are released"),
+        ("release", "let the agent send messages that were held or given up"),
+    ):
+        command = commands.add_parser(name, help=help_)
+        command.add_argument("ids", metavar="ID", nargs="+")
+
+    commands.add_parser(
+        "flush", help="let the agent try everything now, as when the network comes up"
+    )
+
 
 def _listing_options(parser: argparse.ArgumentParser) -> None:
     # Suppressed defaults: given before the command, they must survive it.
@@ -110,6 +134,9 @@ def run(args: argparse.Namespace) -> int:
         "show": show,
         "retry": retry,
         "drop": drop,
+        "hold": hold,
+        "release": release,
+        "flush": flush,
     }[args.command]
     return command(args)
 
@@ -118,21 +145,27 @@ def list_(args: argparse.Namespace) -> int:
     """Print a table, or a JSON array."""
     if args.all_users and os.getuid() != 0:
         raise UsageError("--all-users is for root only", "leave it out to see yours")
-    entries = failed.all_entries() if args.all_users else failed.entries()
+    troubles: list[Failure] = []
+    entries: list[Entry | Row] = []
+    entries += failed.all_entries() if args.all_users else failed.entries()
+    entries += queued.rows(os.getuid() == 0, troubles)
+    entries.sort(key=listed.time_of)
     if args.json:
-        print(json.dumps([facts(entry) for entry in entries], indent=2))
+        print(json.dumps([listed.facts(entry) for entry in entries], indent=2))
     elif not entries:
         print(listing.EMPTY)
     else:
-        _table(entries)
-    return EX_OK
+        listed.table(entries)
+    return _told(troubles)
 
 
 def show(args: argparse.Namespace) -> int:
     """Print one message as its file has it, and on standard error what it means."""
-    entry = failed.load(args.id)
+    (entry,) = _chosen([args.id])
+    if isinstance(entry, Row):
+        return _show_queued(entry, args)
     if args.json:
-        told = facts(entry)
+        told = listed.facts(entry)
         if not entry.damage:
             text = b"".join(entry.blocks())
             told["message"] = text.decode("utf-8", "backslashreplace")
@@ -151,7 +184,7 @@ def show(args: argparse.Namespace) -> int:
         if sys.stdout.isatty():
             for line in file:
                 words = line.rstrip(b"\n").decode("utf-8", "surrogateescape")
-                print(_harmless(words))
+                print(listed.harmless(words))
         else:
             shutil.copyfileobj(file, sys.stdout.buffer)
     return EX_OK
@@ -165,12 +198,18 @@ def retry(args: argparse.Namespace) -> int:
         )
     told = []
     code = EX_OK
-    entries = failed.entries()
-    if not args.all:
-        named = (failed.choose(word, entries) for word in args.ids)
-        entries = list({entry.path: entry for entry in named}.values())
+    entries = _everything() if args.all else _chosen(args.ids)
     for entry in entries:
-        if args.all and entry.state == "in-doubt" and not args.in_doubt:
+        if isinstance(entry, Row):
+            if args.all and entry.told["state"] in ("held", "failed", "corrupt"):
+                continue
+            try:
+                queued.command(entry, "XFLUSH")
+                words, result = "the agent tries it now", "queued"
+            except Failure as failure:
+                words, result = failure.sentence(), "queued"
+                code = failure.exit_code
+        elif args.all and entry.state == "in-doubt" and not args.in_doubt:
             result = "skipped"
             words = (
                 "in doubt: the mailhub may have it already; to send it all the same: "
@@ -185,7 +224,7 @@ def retry(args: argparse.Namespace) -> int:
                 code = failure.exit_code
         told.append({"id": entry.id, "result": result, "reason": words})
         if not args.json:
-            out = sys.stdout if result == "sent" else sys.stderr
+            out = sys.stderr if result in ("kept", "skipped") else sys.stdout
             print(f"{escape(entry.id)}: {result}: {escape(words)}", file=out)
     if args.json:
         print(json.dumps(told, indent=2))
@@ -196,15 +235,15 @@ def retry(args: argparse.Namespace) -> int:
 
 def drop(args: argparse.Namespace) -> int:
     """Remove messages and say what they were."""
-    among = failed.entries()
-    # All ids are looked up first: a mistyped one must not leave half of it done.
-    named = (failed.choose(word, among) for word in args.ids)
-    chosen = {entry.path: entry for entry in named}
     told = []
     code = EX_OK
-    for entry in chosen.values():
+    # All ids are looked up first: a mistyped one must not leave half of it done.
+    for entry in _chosen(args.ids):
         try:
-            failed.drop_entry(entry)
+            if isinstance(entry, Row):
+                queued.command(entry, "XDROP")
+            else:
+                failed.drop_entry(entry)
         except OSError as error:
             code = EX_TEMPFAIL
             print(f"{escape(entry.path)}: {error.strerror}", file=sys.stderr)
@@ -213,12 +252,82 @@ def drop(args: argparse.Namespace) -> int:
             code = failure.exit_code
             complain(failure)
             continue
-        told.append(facts(entry))
+        told.append(listed.facts(entry))
         if not args.json:
-            print(f"{escape(entry.id)}: dropped: {_summary(entry)}")
+            print(f"{escape(entry.id)}: dropped: {listed.summary(entry)}")
     if args.json:
         print(json.dumps(told, indent=2))
     return code
+
+
+def hold(args: argparse.Namespace) -> int:
+    """Keep messages in the agent's queue."""
+    return _command(args, "hold", "XHOLD", "held")
+
+
+def release(args: argparse.Namespace) -> int:
+    """Let the agent send what was held, or given up."""
+    return _command(args, "release", "XRELEASE", "released")
+
+
+def _command(args: argparse.Namespace, name: str, verb: str, done: str) -> int:
+    chosen = [queued.only_queued(entry, name) for entry in _chosen(args.ids)]
+    code = EX_OK
+    for row in chosen:
+        try:
+            queued.command(row, verb)
+        except Failure as failure:
+            code = failure.exit_code
+            complain(failure)
+            continue
+        print(f"{escape(row.id)}: {done}: {listed.summary(row)}")
+    return code
+
+
+def flush(args: argparse.Namespace) -> int:
+    """Let every agent try what waits; 69 when there is none."""
+    if not queued.flush():
+        print("ssmtpctl: there is no agent, so nothing is queued", file=sys.stderr)
+        return EX_UNAVAILABLE
+    return EX_OK
+
+
+def _everything() -> list[Entry | Row]:
+    """Return what is ours, in both places; for root the whole queue of an agent."""
+    troubles: list[Failure] = []
+    entries: list[Entry | Row] = [*failed.entries()]
+    entries += queued.rows(os.getuid() == 0, troubles)
+    _told(troubles)
+    return entries
+
+
+def _chosen(words: list[str]) -> list[Entry | Row]:
+    """Return the messages that these ids name, each once."""
+    among = _everything()
+    named = (failed.choose(word, among) for word in words)
+    return list({entry.path: entry for entry in named}.values())
+
+
+def _told(troubles: list[Failure]) -> int:
+    """Complain of agents that do not answer; return the exit code."""
+    for failure in troubles:
+        complain(failure)
+    return EX_TEMPFAIL if troubles else EX_OK
+
+
+def _show_queued(row: Row, args: argparse.Namespace) -> int:
+    told = queued.details(row)
+    if args.json:
+        rest = told[1:]
+        more = {
+            "recipients": [each for each in rest if "line" not in each],
+            "header": [each["line"] for each in rest if "line" in each],
+        }
+        print(json.dumps({**told[0], **more}, indent=2))
+        return EX_OK
+    for line in queued.shown(row, told):
+        print(listed.harmless(line))
+    return EX_OK
 
 
 def _resend(entry: Entry, args: argparse.Namespace) -> str:
@@ -244,82 +353,3 @@ def _resend(entry: Entry, args: argparse.Namespace) -> str:
     with signals:
         receipt = delivery.retry(entry, request)
     return f"{receipt.hub} said {receipt.reply}"
-
-
-def facts(entry: Entry) -> dict[str, object]:
-    """Return what JSON listings tell about an entry."""
-    head = entry.head
-    return {
-        "id": entry.id,
-        "state": entry.state,
-        "path": entry.path,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(head.time)),
-        "size": entry.size,
-        "uid": head.uid,
-        "kind": head.kind,
-        "exit": head.exit_code,
-        "reason": listing.reason(entry),
-        "reply": head.reply or None,
-        "message_id": head.message_id or None,
-        "from": head.reverse_path,
-        "to": head.recipients,
-        "config": head.config_path or None,
-        "arguments": head.arguments,
-    }
-
-
-def _table(entries: list[Entry]) -> None:
-    rows = [("ID", "AGE", "SIZE", "STATE", "SENDER", "RECIPIENTS", "REASON")]
-    rows += [
-        (
-            escape(entry.id),
-            _age(time.time() - entry.head.time),
-            _size(entry.size),
-            entry.state,
-            escape(listing.sender(entry)),
-            _recipients(entry),
-            escape(listing.reason(entry)),
-        )
-        for entry in entries
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    room = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
-    for row in rows:
-        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
-        line = "  ".join([*cells, row[6]])
-        print(line if not room or len(line) <= room else line[: room - 1] + "…")
-
-
-def _summary(entry: Entry) -> str:
-    return (
-        f"{_size(entry.size)} from {escape(listing.sender(entry))}"
-        f" to {_recipients(entry)}"
-    )
-
-
-def _recipients(entry: Entry) -> str:
-    recipients = entry.head.recipients
-    if not recipients:
-        return "?"
-    more = f" +{len(recipients) - 1}" if len(recipients) > 1 else ""
-    return escape(recipients[0]) + more
-
-
-def _age(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)} {unit}"
-    return f"{max(0, int(seconds))} s"
-
-
-def _size(octets: int) -> str:
-    if octets < 1000:
-        return f"{octets} B"
-    if octets < 1_000_000:
-        return f"{octets / 1000:.1f} kB"
-    return f"{octets / 1_000_000:.1f} MB"
-
-
-def _harmless(line: str) -> str:
-    """Return a line for a terminal; tabs and backslashes stay as they are."""
-    return "".join(c if c.isprintable() or c == "\t" else escape(c) for c in line)

@@ -1,0 +1,186 @@
+"""The agent of an installation: its user, its directories, its units under systemd."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+import subprocess
+
+from ssmtp.ctl.install.changes import Tell
+from ssmtp.ctl.install.ground import Ground
+from ssmtp.ctl.install.manifest import Manifest
+from ssmtp.ctl.install.plan import Layout
+
+USER = "ssmtp"
+GROUPS = (USER, "mail")  # who may read the configuration: the first that there is
+STARTED = ("ssmtp.socket", "ssmtp-sender.service", "ssmtp-flush.path")
+UNITS = (*STARTED, "ssmtp-acceptor.service")
+SYSTEMD = "/run/systemd/system"
+SPOOL = "/var/spool/ssmtp"
+RUN = "/run/ssmtp"
+
+
+def is_offered(where: Layout) -> bool:
+    """Tell whether there is a systemd here that could run the agent."""
+    if where.system:
+        return os.path.isdir(SYSTEMD)
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    return bool(runtime) and os.path.exists(f"{runtime}/systemd/private")
+
+
+def group(ground: Ground) -> int:
+    """Return the group that may read the configuration; -1 for that of the file."""
+    if os.geteuid() != 0:
+        return -1
+    for name in GROUPS:
+        number = _group(ground, name)
+        if number is not None:
+            return number
+    return -1
+
+
+def _group(ground: Ground, name: str) -> int | None:
+    if ground.root:
+        try:
+            with open(ground.real("/etc/group"), encoding="utf-8") as file:
+                rows = [line.split(":") for line in file]
+        except OSError:
+            return None
+        return next((int(row[2]) for row in rows if row[0] == name), None)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
+def make_user(ground: Ground, tell: Tell) -> None:
+    """Make the user of the agent and its directories, from our entries in /etc."""
+    if os.geteuid() != 0:
+        return
+    root = [f"--root={ground.root}"] if ground.root else []
+    made = _run(["systemd-sysusers", *root, ground.real("/etc/sysusers.d/ssmtp.conf")])
+    if not made and _group(ground, USER) is None:
+        made = _run(
+            [
+                *("useradd", "--system", "--user-group", "--no-create-home"),
+                *(("--root", ground.root) if root else ()),
+                *("--home-dir", SPOOL, "--shell", "/usr/sbin/nologin", USER),
+            ]
+        )
+    if not made:
+        tell("note", f"the user {USER} could not be made; see docs/agent.md")
+    rules = ground.real("/etc/tmpfiles.d/ssmtp.conf")
+    _run(["systemd-tmpfiles", *root, "--create", rules])
+
+
+def start(ground: Ground, where: Layout, tell: Tell) -> None:
+    """Let systemd run the units, now and from now on; they take up what is new."""
+    control = _control(ground, where)
+    if ground.root and not where.system:
+        tell("note", f"still to be enabled: {' '.join(STARTED)}")
+        return
+    if ground.root:
+        tell("enable", " ".join(STARTED))
+        _run([*control, "enable", *STARTED])
+        return
+    if not is_offered(where):
+        tell("note", "no systemd runs here; start the agent with: ssmtpctl agent run")
+        return
+    tell("start", " ".join(STARTED))
+    _run([*control, "daemon-reload"])
+    _run([*control, "try-restart", "ssmtp-acceptor.service", "ssmtp-sender.service"])
+    if not _run([*control, "enable", "--now", *STARTED]):
+        tell("note", f"that failed; try: {' '.join(control)} status ssmtp.socket")
+
+
+def stop(ground: Ground, where: Layout, tell: Tell) -> None:
+    """Let systemd forget the units, before they go."""
+    if ground.root and not where.system:
+        return
+    control = _control(ground, where)
+    now = [] if ground.root else ["--now"]
+    tell("stop", " ".join(UNITS))
+    _run([*control, "disable", *now, *UNITS])
+
+
+def _control(ground: Ground, where: Layout) -> list[str]:
+    control = ["systemctl", "--quiet"]
+    if ground.root:
+        control.append(f"--root={ground.root}")
+    return control if where.system else [*control, "--user"]
+
+
+def share(ground: Ground, where: Layout, known: Manifest, tell: Tell) -> None:
+    """Let the agent read a configuration that was here before, and nobody else more.
+
+    That of classic sSMTP belongs to the group mail, as whose member its program ran.
+    """
+    ours = _group(ground, USER)
+    if ours is None or not where.system or os.geteuid() != 0:
+        return
+    open_groups = (0, _group(ground, "mail"))
+    for path in (where.config, *_files(ground, where)):
+        found = os.stat(ground.real(path))
+        mode = stat.S_IMODE(found.st_mode)
+        needed = 0o050 if path == where.config else 0o040
+        if found.st_gid not in open_groups or mode & needed >> 3 == needed >> 3:
+            continue
+        before = [found.st_uid, found.st_gid, mode]
+        after = [found.st_uid, ours, mode | needed]
+        first = known.access.get(path, [before])[0]
+        known.access[path] = [first, after]
+        tell("group", f"{path}: {USER}, mode {after[2]:04o}")
+
+
+def _files(ground: Ground, where: Layout) -> list[str]:
+    paths = [f"{where.config}/{name}" for name in ("ssmtp.conf", "revaliases")]
+    return [path for path in paths if os.path.isfile(ground.real(path))]
+
+
+def give_access(ground: Ground, known: Manifest) -> None:
+    """Set owner, group and mode as they are written down."""
+    for path, (_, after) in known.access.items():
+        _own(ground.real(path), after)
+
+
+def take_back_access(ground: Ground, known: Manifest, tell: Tell, dry: bool) -> None:
+    """Set owner, group and mode back where they are as we set them."""
+    for path, (before, after) in known.access.items():
+        try:
+            found = os.stat(ground.real(path))
+        except OSError:
+            continue
+        if [found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)] == after:
+            tell("restore", f"{path}: owner and mode")
+            if not dry:
+                _own(ground.real(path), before)
+
+
+def _own(real: str, facts: list[int]) -> None:
+    uid, gid, mode = facts
+    os.chown(real, uid, gid)
+    os.chmod(real, mode)
+
+
+def remove_places(ground: Ground, tell: Tell) -> None:
+    """Remove the socket, and the queue unless mail is in it; that is told."""
+    ground.remove_tree(RUN)
+    top = ground.real(SPOOL)
+    if not os.path.isdir(top):
+        return
+    mail = [name for _, _, files in os.walk(top) for name in files]
+    if set(mail) <= {"site.json"}:
+        tell("remove", SPOOL)
+        ground.remove_tree(SPOOL)
+    else:
+        tell("keep", f"{SPOOL}, there is mail in it")
+
+
+def _run(command: list[str]) -> bool:
+    """Run a program of the system; tell whether it is there and was successful."""
+    try:
+        run = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
+    except OSError:
+        return False
+    return run.returncode == 0
