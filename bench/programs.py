@@ -103,8 +103,7 @@ class Program:
     def memory(self, argv: list[str], text: str, *, pipe: bool, most: float) -> int:
         """Run it under GNU time; return its peak of resident memory, in KiB.
 
-        What a process inherits from its starter counts too, so the starter has to be
-        small: ours is a Python of its own.
+        A process begins with the peak of its starter, and GNU time is a small one.
         """
         outcome = self.run(
             [self.gnu_time(), "-q", "-f", "%M", *argv], text, pipe=pipe, most=most

@@ -59,9 +59,9 @@ def measure(stage: Stage) -> Part:
             return part
         try:
             for kind, words in _kinds(round_trip).items():
-                programs = [p for p in stage.programs if p.delivers]
-                if kind in NAGLE:
-                    programs = stage.named("ours", "msmtp")
+                programs = stage.named("ours", "msmtp")
+                if round_trip == WATCHED and kind in KINDS:
+                    programs = [p for p in stage.programs if p.delivers]
                 there.seen.clear()
                 road = stage.road(kind, there.host)
                 taken = stage.turns(programs, road, after=there.look)

@@ -32,7 +32,7 @@ EX_NOPERM = 77
 EX_CONFIG = 78
 
 EXIT_CODES: tuple[tuple[int, str], ...] = (
-    (EX_OK, "the mailhub accepted the message for every recipient"),
+    (EX_OK, "the mailhub has the message for every recipient, or the agent's queue"),
     (EX_USAGE, "wrong usage, or nobody to send to"),
     (EX_DATAERR, "the message or an address cannot be sent as it is"),
     (EX_NOINPUT, "standard input cannot be read"),

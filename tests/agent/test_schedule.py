@@ -336,7 +336,7 @@ def test_suspend(world: World) -> None:
     """A machine that slept for two days tries at once, and gives nothing up."""
     world.judge = lambda name: (
         "451 4.2.0 later"
-        if name == "<1@x>" and len(world.tries(name)) < 12
+        if name == "<1@x>" and len(world.tries(name)) < 10
         else "250 2.0.0 queued as D4"
     )
     world.add("<1@x>")

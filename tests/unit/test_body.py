@@ -64,6 +64,11 @@ def test_utf8(data, raw):
     assert valid == body.utf8
 
 
+def test_utf8_that_ends_too_early():
+    """A body that ends within a character is no UTF-8."""
+    assert not fill("für".encode()[:2]).utf8
+
+
 def test_small_bodies_stay_in_memory():
     """A small body takes no descriptor and no disk."""
     before = descriptors()

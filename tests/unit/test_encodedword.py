@@ -55,7 +55,10 @@ def test_characters_stay_whole():
 
 
 @pytest.mark.parametrize("longest", [14, 16, 20, 21, 24, 40, 75])
-@pytest.mark.parametrize("text", ["aü€😀" * 9, "ü" * 99, "€" * 40, "ab cü" * 9])
+@pytest.mark.parametrize(
+    "text",
+    ["aü€😀" * 9, "ü" * 99, "€" * 40, "ab cü" * 9, "plain text, with =s and ü" * 5],
+)
 def test_characters_stay_whole_in_any_room(text, longest):
     """Words are as long as they may be; a character too long for that stands alone."""
     words = encode(text, longest)
