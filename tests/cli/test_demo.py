@@ -104,14 +104,18 @@ def test_interrupted(tmp_path, number):
     (slow / "openssl").chmod(0o755)
     tmp = tmp_path / "tmp"
     tmp.mkdir()
-    process = subprocess.Popen(
-        [SSMTPCTL, "demo"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(tmp) | {"PATH": str(slow)},
-        # Whoever runs the tests in the background may have had SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    # Whoever runs the tests in the background may have had SIGINT ignored, which would
+    # be inherited; what is caught here is not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [SSMTPCTL, "demo"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(tmp) | {"PATH": str(slow)},
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     while not list(tmp.glob("*/*.cnf")):
         os.sched_yield()
     process.send_signal(number)
