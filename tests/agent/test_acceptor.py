@@ -253,6 +253,12 @@ def test_connections_of_one_user(box):
     box.start()
     peers = [Peer(box.socket) for _ in range(3)]
     greetings = [peer.reply() for peer in peers]
+    until = time.monotonic() + 10
+    while greetings[-1][:3] == "421" and time.monotonic() < until:
+        # The look whether it had started may count for a moment.
+        peers.pop().close()
+        peers.append(Peer(box.socket))
+        greetings[-1] = peers[-1].reply()
     with Peer(box.socket) as fourth:
         refused = fourth.reply()
     done = box.sendmail("a@b.example", uid=ALICE)

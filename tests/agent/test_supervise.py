@@ -149,6 +149,7 @@ def test_a_dead_half_comes_back(tmp_path):
     with running(tmp_path, acceptor=["listen"], sender=[]) as agent:
         first = agent.pid("acceptor")
         os.kill(first, signal.SIGKILL)
+        assert gone(first)  # until then it may still answer the call
         answer = agent.ask()
 
         assert ["True", "1", str(agent.pid("acceptor", 2))] == answer
