@@ -10,12 +10,13 @@ takes the mail of system accounts; the domain. The same holds in header fields, 
 
 from __future__ import annotations
 
-import os
+import posix
 import pwd
 
 from ssmtp import address as addresses
 from ssmtp.address import Address
 from ssmtp.config import note_tls, uncommented
+from ssmtp.environment import utf8
 from ssmtp.errors import ConfigError, InputRefused
 from ssmtp.values import BLANKS, Mailhub, is_ipv4, mailhub, shown
 
@@ -71,7 +72,7 @@ class Identity:
 
 def caller() -> Caller:
     """Return the user of the real uid."""
-    return caller_of(os.getuid())
+    return caller_of(posix.getuid())
 
 
 def caller_of(uid: int) -> Caller:
@@ -88,7 +89,7 @@ def caller_of(uid: int) -> Caller:
 
 def _text(field: str) -> str:
     """Read a passwd field as UTF-8, whatever the locale made of it."""
-    return os.fsencode(field).decode("utf-8", "surrogateescape")
+    return utf8(field)
 
 
 def uid_of(name: str) -> int | None:
@@ -119,7 +120,7 @@ def host(config: Config) -> str:
 
 
 def _machine() -> str:
-    name = os.uname().nodename.rstrip(".")
+    name = posix.uname().nodename.rstrip(".")
     # A container may be called "(none)" or nothing; such a name makes no address.
     plain = name.replace("-", "").replace(".", "").replace("_", "")
     return name if plain.isascii() and plain.isalnum() else "localhost"

@@ -8,8 +8,9 @@ comes in, block by block. Nothing here loops over the lines of a body.
 
 from __future__ import annotations
 
-import os
+import posix
 
+from ssmtp.environment import environ
 from ssmtp.errors import InputUnreadable
 
 TYPE_CHECKING = False
@@ -47,7 +48,7 @@ class Body:
             return
         at = 0
         while at < self.size:
-            block = os.pread(self._fd, min(BLOCK, self.size - at), at)
+            block = posix.pread(self._fd, min(BLOCK, self.size - at), at)
             if not block:
                 raise InputUnreadable("the message was lost from the disk")
             yield block
@@ -56,7 +57,7 @@ class Body:
     def close(self) -> None:
         """Give the disk space back."""
         if self._fd >= 0:
-            os.close(self._fd)
+            posix.close(self._fd)
         self._fd = _NO_FILE
         self._blocks = []
         self.size = 0
@@ -88,14 +89,14 @@ class Body:
         view = memoryview(block)
         try:
             while view:
-                view = view[os.write(self._fd, view) :]
+                view = view[posix.write(self._fd, view) :]
         except OSError:
-            written = os.fstat(self._fd).st_size - (len(block) - len(view))
+            written = posix.fstat(self._fd).st_size - (len(block) - len(view))
             kept = [
-                os.pread(self._fd, min(BLOCK, written - at), at)
+                posix.pread(self._fd, min(BLOCK, written - at), at)
                 for at in range(0, written, BLOCK)
             ]
-            os.close(self._fd)
+            posix.close(self._fd)
             self._fd = _NO_FILE
             self._blocks = [*kept, block]
             return False
@@ -104,21 +105,26 @@ class Body:
 
 def _scratch_file() -> int:
     """Open a private file without a name; negative where there is no place for it."""
-    for place in (os.environ.get("TMPDIR", ""), *_SCRATCH):
+    for place in (environ().get("TMPDIR", ""), *_SCRATCH):
         if not place.startswith("/"):
             continue
         try:
-            return os.open(place, os.O_TMPFILE | os.O_RDWR, 0o600)
+            return posix.open(place, posix.O_TMPFILE | posix.O_RDWR, 0o600)
         except (OSError, AttributeError):
             pass
         # Not Linux, or a file system without nameless files.
-        name = f"{place}/ssmtp-{os.urandom(16).hex()}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        name = f"{place}/ssmtp-{posix.urandom(16).hex()}"
+        flags = (
+            posix.O_RDWR
+            | posix.O_CREAT
+            | posix.O_EXCL
+            | getattr(posix, "O_NOFOLLOW", 0)
+        )
         try:
-            fd = os.open(name, flags, 0o600)
+            fd = posix.open(name, flags, 0o600)
         except OSError:
             continue
-        os.unlink(name)
+        posix.unlink(name)
         return fd
     return _NO_FILE
 

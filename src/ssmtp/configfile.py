@@ -7,9 +7,10 @@ that open descriptor, so that nobody can exchange it in between.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import stat
 
+from ssmtp.environment import environ
 from ssmtp.errors import ConfigError, Failure, SystemTrouble
 from ssmtp.values import shown
 
@@ -48,11 +49,11 @@ def find(option: str | None, environ: Mapping[str, str], home: str | None) -> st
     if folder:
         path = f"{folder.rstrip('/')}/ssmtp/ssmtp.conf"
         try:
-            owner = os.lstat(path).st_uid
+            owner = posix.lstat(path).st_uid
         except (OSError, ValueError):
             pass
         else:
-            if owner in (0, os.getuid()):
+            if owner in (0, posix.getuid()):
                 return path
     return SYSTEM_FILE
 
@@ -83,7 +84,7 @@ def load(path: str) -> Config:
             f"{shown(path)} holds a password and is open to others (mode {mode:04o})",
             f"chmod {wanted} {_quoted(path)}",
         )
-    if owner not in (0, os.getuid()):
+    if owner not in (0, posix.getuid()):
         _harmless(config, owner)
     return config
 
@@ -105,7 +106,7 @@ def _harmless(config: Config, owner: int) -> None:
             raise ConfigError(
                 f"{shown(config.path)} has a line {name}, and belongs to another user"
                 f" (uid {owner})",
-                f"chown {os.getuid()} {_quoted(config.path)}",
+                f"chown {posix.getuid()} {_quoted(config.path)}",
             )
 
 
@@ -126,11 +127,11 @@ def read_text(path: str, what: str, *, missing_ok: bool = False) -> bytes | None
 def _read(path: str, what: str) -> tuple[bytes | None, int, int]:
     """Return content, mode and owner of a regular file; None, 0, 0 if it is missing."""
     # O_NONBLOCK: the open of a FIFO returns at once, and is then refused.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
     try:
-        fd = os.open(path, flags)
+        fd = posix.open(path, flags)
     except (FileNotFoundError, NotADirectoryError) as error:
-        if isinstance(error, FileNotFoundError) and not os.path.islink(path):
+        if isinstance(error, FileNotFoundError) and not _is_link(path):
             return None, 0, 0
         raise _unreadable(path, what, error) from None
     except OSError as error:
@@ -140,14 +141,14 @@ def _read(path: str, what: str) -> tuple[bytes | None, int, int]:
             f"{what}: {shown(path)} is no path", "name an existing file"
         ) from None
     try:
-        found = os.fstat(fd)
+        found = posix.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise ConfigError(
                 f"{shown(path)} is not a regular file", "name a file with the settings"
             )
         blocks = []
         size = 0
-        while block := os.read(fd, 65536):
+        while block := posix.read(fd, 65536):
             blocks.append(block)
             size += len(block)
             if size > LARGEST:
@@ -158,7 +159,7 @@ def _read(path: str, what: str) -> tuple[bytes | None, int, int]:
     except OSError as error:
         raise _unreadable(path, what, error) from None
     finally:
-        os.close(fd)
+        posix.close(fd)
 
 
 def _unreadable(path: str, what: str, error: OSError) -> Failure:
@@ -177,11 +178,11 @@ def _unreadable(path: str, what: str, error: OSError) -> Failure:
 def _group_hint(path: str) -> str:
     """Name the group that may read the file, for that is how packages install it."""
     try:
-        found = os.stat(path)
+        found = posix.stat(path)
     except OSError:
         # Then it is the directory: packages make that 0750 root:mail.
         try:
-            found = os.stat(os.path.dirname(path) or ".")
+            found = posix.stat(path[: path.rfind("/") + 1] or ".")
         except OSError:
             return ""
     if not found.st_mode & stat.S_IRGRP:
@@ -203,13 +204,20 @@ def _quoted(path: str) -> str:
     return "'" + shown(path).replace("'", "'\\''") + "'"
 
 
+def _is_link(path: str) -> bool:
+    try:
+        return stat.S_ISLNK(posix.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
 def _home() -> str | None:
-    home = os.environ.get("HOME", "")
+    home = environ().get("HOME", "")
     if home.startswith("/"):
         return home
     import pwd
 
     try:
-        return pwd.getpwuid(os.getuid()).pw_dir
+        return pwd.getpwuid(posix.getuid()).pw_dir
     except KeyError:
         return None

@@ -12,7 +12,7 @@ says where. Only when the store itself cannot be written does the failure say so
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ssmtp import handoff
 from ssmtp.errors import Failure, InDoubt, InputRefused, bug
@@ -70,7 +70,7 @@ class Request:
         try:
             return self.caller.login, self.caller.uid
         except Exception:
-            return "", os.getuid()
+            return "", posix.getuid()
 
 
 def deliver(request: Request, intake: Intake, *, keep: bool = True) -> Receipt:
@@ -127,7 +127,7 @@ def rescue(error: Exception, intake: Intake, argv: list[str]) -> Failure:
     failure = bug(error)
     try:
         failed.keep(reason=failure, intake=intake, argv=argv)
-        journal.failed(failure, login="", uid=os.getuid())
+        journal.failed(failure, login="", uid=posix.getuid())
     except Exception as again:
         direct.lost(failure, again)
     return failure

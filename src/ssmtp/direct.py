@@ -8,7 +8,7 @@ failed store when something went wrong. The agent's acceptor goes the first half
 
 from __future__ import annotations
 
-import os
+import posix
 import time
 
 from ssmtp import accounts, configfile, credentials, journal, submission
@@ -73,9 +73,9 @@ def site(path: str) -> Site:
     config = configfile.load(path)
     beside = beside_it(path)
     text = None
-    if os.access(beside, os.R_OK):
+    if posix.access(beside, posix.R_OK):
         text = configfile.read_text(beside, "revaliases", missing_ok=True)
-    elif os.path.lexists(beside):
+    elif _is_there(beside):
         # The classic went on without it too: it speaks of senders, not of secrets.
         config.notes.append(f"{beside} cannot be read, so nobody has a line there")
     revaliases = accounts.parse_revaliases(text, beside) if text else []
@@ -86,9 +86,17 @@ def site(path: str) -> Site:
     return Site(config, revaliases, aliases)
 
 
+def _is_there(path: str) -> bool:
+    try:
+        posix.lstat(path)
+    except OSError:
+        return False
+    return True
+
+
 def beside_it(path: str) -> str:
     """Return the path of the revaliases that belong to a configuration."""
-    return os.path.join(os.path.dirname(path), "revaliases")
+    return path[: path.rfind("/") + 1] + "revaliases"
 
 
 def account_of(found: Site, caller: Caller) -> Account:
@@ -103,6 +111,10 @@ def config_path(request: Request) -> str:
     path = configfile.find(
         request.options.config_path, request.environ, request.caller.home
     )
+    if path[:1] == "/" and not {"", ".", ".."} & {*path[1:].split("/")}:
+        return path
+    import os
+
     try:
         return os.path.abspath(path)
     except OSError:  # the current directory is gone
@@ -113,7 +125,7 @@ def stamp() -> Stamp:
     """Take the time and a unique word for Date and Message-ID."""
     now = time.time()
     offset = time.localtime(now).tm_gmtoff // 60
-    return Stamp(int(now), offset, os.urandom(10).hex())
+    return Stamp(int(now), offset, posix.urandom(10).hex())
 
 
 def prepare(acc: Account, options: Options, intake: Intake) -> tuple[Envelope, Message]:

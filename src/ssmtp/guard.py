@@ -6,7 +6,7 @@ program that is not ours (`guest`) the settings of the process are left alone.
 
 from __future__ import annotations
 
-import os
+import posix
 
 # proc(5): where the arguments are in memory, counted behind the name of the command.
 _ARG_START, _ARG_END = 45, 46
@@ -31,11 +31,11 @@ def no_core() -> None:
         pass
     try:
         # The limit does not hold where core files go into a pipe (core(5)).
-        fd = os.open("/proc/self/coredump_filter", os.O_WRONLY | os.O_CLOEXEC)
+        fd = posix.open("/proc/self/coredump_filter", posix.O_WRONLY | posix.O_CLOEXEC)
         try:
-            os.write(fd, b"0")
+            posix.write(fd, b"0")
         finally:
-            os.close(fd)
+            posix.close(fd)
     except OSError:
         pass
 
@@ -56,19 +56,21 @@ def hide_argument(secret: str) -> None:
 
     Others may have seen it before; the time for that becomes short.
     """
+    import os
+
     octets = os.fsencode(secret)
     try:
         with open("/proc/self/stat", "rb") as file:
             facts = file.read().rpartition(b") ")[2].split()
         start, end = int(facts[_ARG_START]), int(facts[_ARG_END])
-        fd = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
+        fd = posix.open("/proc/self/mem", posix.O_RDWR | posix.O_CLOEXEC)
         try:
             at = start
-            for word in os.pread(fd, end - start, start).split(b"\0"):
+            for word in posix.pread(fd, end - start, start).split(b"\0"):
                 at += len(word) + 1
                 if word == octets or (word[:1] == b"-" and word.endswith(octets)):
-                    os.pwrite(fd, b"*" * len(octets), at - 1 - len(octets))
+                    posix.pwrite(fd, b"*" * len(octets), at - 1 - len(octets))
         finally:
-            os.close(fd)
+            posix.close(fd)
     except (OSError, ValueError, IndexError, OverflowError):
         pass

@@ -19,7 +19,7 @@ goes through the system's agent when its owner wrote down another mailhub.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ssmtp import configfile
 from ssmtp.errors import Deferred, Failure, InDoubt, SiteTrouble
@@ -76,7 +76,7 @@ def agents(config_path: str | None, environ: Mapping[str, str]) -> list[str]:
     named = config_path or environ.get("SSMTP_CONF") or _usual(environ)
     place = _keys(_readable(named), named)[1]
     places = [place] if place else sockets(environ)
-    return [path for path in places if os.path.exists(path)]
+    return [path for path in places if _exists(path)]
 
 
 def sockets(environ: Mapping[str, str]) -> list[str]:
@@ -84,7 +84,7 @@ def sockets(environ: Mapping[str, str]) -> list[str]:
     own = environ.get("XDG_RUNTIME_DIR") or ""
     if own.startswith("/"):
         try:
-            if os.stat(own).st_uid == os.getuid():
+            if posix.stat(own).st_uid == posix.getuid():
                 return [f"{own.rstrip('/')}/ssmtp/submit.sock", SYSTEM_SOCKET]
         except (OSError, ValueError):
             pass
@@ -112,7 +112,7 @@ def road(request: Request) -> Road | None:
         places.remove(SYSTEM_SOCKET)
     for place in places:
         # One that is named and not there is one that is down just now.
-        if path or os.path.exists(place):
+        if path or _exists(place):
             return Road(place, delivery == "agent")
     if delivery == "agent":
         raise Unreachable(
@@ -120,6 +120,14 @@ def road(request: Request) -> Road | None:
             "start it (ssmtpctl agent), or set Delivery=auto",
         )
     return None
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _usual(environ: Mapping[str, str]) -> str:
@@ -135,7 +143,7 @@ def _home(environ: Mapping[str, str]) -> str | None:
     import pwd
 
     try:
-        return pwd.getpwuid(os.getuid()).pw_dir
+        return pwd.getpwuid(posix.getuid()).pw_dir
     except KeyError:
         return None
 

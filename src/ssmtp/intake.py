@@ -27,7 +27,7 @@ Everything works on blocks. Nothing here loops over the lines of a body.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ssmtp import header
 from ssmtp.body import BLOCK, Body, Filler
@@ -92,7 +92,7 @@ def read(fd: int, *, dot_ends: bool, hint: bool) -> Intake:
     if hint:
         text = HINT.format(", and so does a line of a single dot" if dot_ends else "")
         try:
-            os.write(2, text.encode())
+            posix.write(2, text.encode())
         except OSError:
             pass
     return _gather(_read_blocks(fd), dot_ends)
@@ -116,7 +116,7 @@ def _in_front(section: bytes, blocks: Iterable[bytes]) -> Iterator[bytes]:
 def _read_blocks(fd: int) -> Iterator[bytes]:
     while True:
         try:
-            block = os.read(fd, BLOCK)
+            block = posix.read(fd, BLOCK)
         except BlockingIOError:
             # Somebody else's descriptor is in non-blocking mode, and stays so.
             import select
@@ -127,7 +127,7 @@ def _read_blocks(fd: int) -> Iterator[bytes]:
             continue
         except OSError as error:
             raise InputUnreadable(
-                f"standard input cannot be read: {os.strerror(error.errno or 0)}",
+                f"standard input cannot be read: {posix.strerror(error.errno or 0)}",
                 "give the message on standard input",
             ) from error
         if not block:

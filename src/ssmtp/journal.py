@@ -19,7 +19,7 @@ mailhubs that echo one come here with dots in its place.
 
 from __future__ import annotations
 
-import os
+import posix
 import time
 
 from ssmtp.errors import (
@@ -255,7 +255,7 @@ def _syslog(line: str, *, bad: bool, tag: str | None = None) -> str:
 def _packet(line: str, ident: str, severity: int) -> bytes:
     """Return a line as the system log wants it (RFC 3164 section 4.1)."""
     when = time.asctime()[4:19]
-    return f"<{_MAIL * 8 + severity}>{when} {ident}[{os.getpid()}]: {line}".encode()
+    return f"<{_MAIL * 8 + severity}>{when} {ident}[{posix.getpid()}]: {line}".encode()
 
 
 def _datagram(packet: bytes) -> None:
@@ -346,13 +346,19 @@ def _append(path: str, event: str, facts: dict[str, Fact]) -> str:
     told.update((name, fact) for name, fact in facts.items() if fact not in _NOTHING)
     line = json.dumps(told).encode("ascii") + b"\n"
     # O_NONBLOCK: a pipe that nobody reads must not hold the message up.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = (
+        posix.O_WRONLY
+        | posix.O_APPEND
+        | posix.O_CREAT
+        | posix.O_NOFOLLOW
+        | posix.O_NONBLOCK
+    )
     try:
-        fd = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC, 0o600)
+        fd = posix.open(path, flags | posix.O_NOCTTY | posix.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, line)
+            posix.write(fd, line)
         finally:
-            os.close(fd)
+            posix.close(fd)
     except (OSError, ValueError) as error:
         return f"the log file {_shown(path)} could not be written: {error}"
     return ""

@@ -11,6 +11,7 @@ import posix
 import sys
 
 from ssmtp import options as option_table
+from ssmtp.environment import environ, utf8
 from ssmtp.errors import (
     EX_OK,
     EX_TEMPFAIL,
@@ -23,7 +24,7 @@ from ssmtp.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ssmtp.delivery import Request
     from ssmtp.options import Options
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         argv = sys.argv
     program = argv[0].rpartition("/")[2] or "sendmail"
-    words = list(map(_word, argv[1:]))
+    words = list(map(utf8, argv[1:]))
     try:
         options = option_table.scan(program, words)
         if options.auth_pass is not None:
@@ -48,12 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return complain(program, Interrupted("interrupted, nothing was sent"))
     except Exception as error:  # the last net: a bug must never look like success
         return complain(program, bug(error))
-
-
-def _word(word: str) -> str:
-    """Return an argument as UTF-8, whatever the locale took it for."""
-    octets = word.encode(sys.getfilesystemencoding(), "surrogateescape")
-    return octets.decode("utf-8", "surrogateescape")
 
 
 def _guard(secret: Secret) -> None:
@@ -112,7 +107,7 @@ def _request(
         from ssmtp import trace
 
         watch = trace.Trace(lambda line: _say(2, line))
-    return delivery.Request(options, None, _environ(), words, watch, settle)
+    return delivery.Request(options, None, environ(), words, watch, settle)
 
 
 def send(options: Options, words: list[str], stdin: int) -> int:
@@ -168,15 +163,9 @@ def verify(options: Options, words: list[str], stdin: int) -> int:
     return EX_OK
 
 
-def _environ() -> Mapping[str, str]:
-    from os import environ  # not at the top: a quarter of the whole road of --version
-
-    return environ
-
-
 def _for_everybody() -> bool:
     """Whether the queue is that of all users: root's, unless a store is named."""
-    return posix.getuid() == 0 and not _environ().get("XDG_STATE_HOME")
+    return posix.getuid() == 0 and not environ().get("XDG_STATE_HOME")
 
 
 def flush(options: Options, words: list[str], stdin: int) -> int:
@@ -188,7 +177,7 @@ def flush(options: Options, words: list[str], stdin: int) -> int:
     code = _flush_agents(options)
     signals = Signals()
     request = _request(options, words, signals.hold)
-    for entry in failed.entries(_environ()):
+    for entry in failed.entries(environ()):
         if entry.state == "in-doubt":
             # Sending it again may deliver it twice: that is for a person to decide.
             continue
@@ -204,7 +193,7 @@ def _flush_agents(options: Options) -> int:
     from ssmtp import handoff
 
     code = EX_OK
-    for path in handoff.agents(options.config_path, _environ()):
+    for path in handoff.agents(options.config_path, environ()):
         from ssmtp.agent import verbs
 
         try:
@@ -237,8 +226,8 @@ def mailq(options: Options, words: list[str], stdin: int) -> int:
 
     code = EX_OK
     kept = failed.all_entries if _for_everybody() else failed.entries
-    entries = kept(_environ())
-    for path in handoff.agents(options.config_path, _environ()):
+    entries = kept(environ())
+    for path in handoff.agents(options.config_path, environ()):
         from ssmtp.agent import verbs
 
         try:

@@ -7,7 +7,7 @@ written whole.
 
 from __future__ import annotations
 
-import os
+import posix
 
 from ssmtp.errors import Interrupted
 
@@ -76,7 +76,7 @@ class Signals:
             signal.signal(number, before)  # type: ignore[arg-type]
         self._before.clear()
         for number in self._waiting:
-            os.kill(os.getpid(), number)
+            posix.kill(posix.getpid(), number)
         self._waiting.clear()
 
     def _interrupt(self, number: int, frame: object) -> None:

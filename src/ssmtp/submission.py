@@ -7,7 +7,7 @@ Everything is one generator, `attempts`; `submit` drives it for the command line
 
 from __future__ import annotations
 
-import os
+import posix
 import time
 
 from ssmtp.config import tls_mode
@@ -241,7 +241,7 @@ class Attempt:
             message,
             credentials,
             private=link.private,
-            nonce=os.urandom(18).hex(),
+            nonce=posix.urandom(18).hex(),
             bare=bare,
             data=data,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posix
 import re
 import threading
 import time
@@ -324,7 +325,7 @@ def test_own_agent_comes_first(tmp_path, monkeypatch):
     """The runtime directory counts when it is the caller's own."""
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
     mine = handoff.sockets(environ)
-    monkeypatch.setattr(os, "getuid", lambda: STRANGERS[0])
+    monkeypatch.setattr(posix, "getuid", lambda: STRANGERS[0])
     others = handoff.sockets(environ)
 
     assert [f"{tmp_path}/ssmtp/submit.sock", handoff.SYSTEM_SOCKET] == mine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posix
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_a_store_that_is_named_is_the_only_one(tmp_path, monkeypatch) -> None:
     """With XDG_STATE_HOME set, root looks after that store and no other."""
     from ssmtp import sendmail
 
-    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(posix, "getuid", lambda: 0)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     everybody = sendmail._for_everybody()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

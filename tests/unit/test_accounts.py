@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posix
 import pwd
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ UIDS = {"root": 0, "daemon": 1, "sysuser": 999, "alice": 1000, "nobody": 65534}
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """Be on a machine called testhost."""
-    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="testhost"))
+    monkeypatch.setattr(posix, "uname", lambda: SimpleNamespace(nodename="testhost"))
 
 
 def config(text: str = "mailhub=hub.example\nrewriteDomain=corp.example\n") -> Config:
@@ -67,7 +68,7 @@ def test_caller_is_the_real_user(monkeypatch):
 
 def test_caller_without_passwd_entry(monkeypatch):
     """A uid that no passwd file knows still is somebody."""
-    monkeypatch.setattr(os, "getuid", lambda: 987654321)
+    monkeypatch.setattr(posix, "getuid", lambda: 987654321)
     caller = accounts.caller()
 
     assert ("uid987654321", "", None) == (caller.login, caller.gecos, caller.home)
@@ -141,7 +142,7 @@ def test_domain(text, expected):
 )
 def test_machine_name(nodename, expected, monkeypatch):
     """A machine whose name makes no address is localhost."""
-    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename=nodename))
+    monkeypatch.setattr(posix, "uname", lambda: SimpleNamespace(nodename=nodename))
 
     assert expected == accounts.host(config(""))
 
@@ -171,7 +172,7 @@ def test_ehlo_name_of_the_machine(monkeypatch):
     """Without Hostname the machine's own name counts, if it is a full one."""
     assert accounts.ehlo_name(config("")) is None
     monkeypatch.setattr(
-        os, "uname", lambda: SimpleNamespace(nodename="box.corp.example")
+        posix, "uname", lambda: SimpleNamespace(nodename="box.corp.example")
     )
 
     assert "box.corp.example" == accounts.ehlo_name(config(""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posix
 
 import pytest
 from hypothesis import given
@@ -137,7 +138,7 @@ def test_no_place(monkeypatch):
         raise OSError(errno.EACCES, "no")
 
     monkeypatch.delenv("TMPDIR", raising=False)
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(posix, "open", refuse)
     body = fill(*[LINE * 900] * 20)
 
     assert (LINE * 18000).replace(b"\n", b"\r\n") == content(body)
@@ -148,7 +149,7 @@ def test_no_place(monkeypatch):
 def test_full_disk(monkeypatch, room):
     """When the disk is full all comes back into memory, and not an octet is lost."""
     left = room
-    real = os.write
+    real = posix.write
 
     def write(fd: int, data: memoryview) -> int:
         nonlocal left
@@ -158,7 +159,7 @@ def test_full_disk(monkeypatch, room):
         left -= len(part)
         return real(fd, part)
 
-    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(posix, "write", write)
     before = descriptors()
     body = fill(*[LINE * 900] * 20)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import grp
 import os
+import posix
 import socket
 import subprocess
 import sys
@@ -248,7 +249,7 @@ def test_trouble_while_reading(tmp_path, monkeypatch):
     def read(fd: int, size: int) -> bytes:
         raise OSError(errno.EACCES, "no")
 
-    monkeypatch.setattr(os, "read", read)
+    monkeypatch.setattr(posix, "read", read)
 
     assert "cannot be read" in refusal(write(tmp_path / "c"))
 

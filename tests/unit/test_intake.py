@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import posix
 import threading
 
 import pytest
@@ -357,7 +358,7 @@ def test_hint_without_standard_error(monkeypatch):
     out, into = os.pipe()
     os.write(into, b"S: a\n\nb\n")
     os.close(into)
-    monkeypatch.setattr(os, "write", refuse)
+    monkeypatch.setattr(posix, "write", refuse)
     taken = intake.read(out, dot_ends=False, hint=True)
     os.close(out)
 

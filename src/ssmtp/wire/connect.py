@@ -12,7 +12,7 @@ what a name server, a network or a proxy cannot do now is `NetworkTrouble`.
 from __future__ import annotations
 
 import errno
-import os
+import posix
 import time
 
 from ssmtp.errors import NetworkTrouble, SystemTrouble, UnknownHost
@@ -238,7 +238,7 @@ def _race(
                     if not code:
                         del going[fd]
                         return sock, address, deadline
-                    problem = os.strerror(code)
+                    problem = posix.strerror(code)
                 elif now >= deadline:
                     problem = f"no answer within {route.seconds:g} s"
                 else:
@@ -284,7 +284,7 @@ def _begin(address: Address, source: str | None) -> tuple[socket, str]:
         return sock, problem + _words(error)
     if code in (0, errno.EINPROGRESS, errno.EINTR):
         return sock, ""
-    return sock, os.strerror(code)
+    return sock, posix.strerror(code)
 
 
 def _outcome(sock: socket) -> int:

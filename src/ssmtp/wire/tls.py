@@ -16,8 +16,9 @@ nothing about who the peer is.
 
 from __future__ import annotations
 
-import os
+import posix
 
+from ssmtp.environment import environ
 from ssmtp.errors import ConfigError, NetworkTrouble, SiteTrouble
 from ssmtp.smtp.reply import escaped
 from ssmtp.smtp.steps import Secured
@@ -68,8 +69,8 @@ def context(config: Config, wanted: bool) -> SSLContext:
 
 
 def _trust(made: SSLContext, config: Config) -> None:
-    file = os.environ.get("SSL_CERT_FILE") or None
-    directory = os.environ.get("SSL_CERT_DIR") or None
+    file = environ().get("SSL_CERT_FILE") or None
+    directory = environ().get("SSL_CERT_DIR") or None
     if file is None and directory is None:
         from ssmtp.wire.openssl import default_directory
 
@@ -106,7 +107,7 @@ def _load(made: SSLContext, file: str | None, directory: str | None, key: str) -
 def _load_each(made: SSLContext, directory: str) -> None:
     """Load a directory that nobody has run `openssl rehash` on."""
     try:
-        names = sorted(os.listdir(directory))
+        names = sorted(posix.listdir(directory))
     except OSError as error:
         raise ConfigError(
             f"TLS_CA_Dir={directory} cannot be read: {error.strerror}",
@@ -114,13 +115,13 @@ def _load_each(made: SSLContext, directory: str) -> None:
         ) from error
     for name in names:
         if name.endswith((".pem", ".crt", ".cer", ".crl")):
-            _load(made, os.path.join(directory, name), None, "TLS_CA_Dir: ")
+            _load(made, f"{directory}/{name}", None, "TLS_CA_Dir: ")
 
 
 def _is_hashed(directory: str, before: str = ".") -> bool:
     """Whether a directory has names as OpenSSL looks them up: 8 hex digits, dot, n."""
     try:
-        names = os.listdir(directory)
+        names = posix.listdir(directory)
     except OSError:
         return False
     for name in names:
