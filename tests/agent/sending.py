@@ -109,7 +109,7 @@ class Post:
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.wait(20)
         self.queue.close()
 
     def drained(self) -> None:

@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 FEW = 3
 
+# Seconds after which a proof hangs: all points take half an hour, a sample a minute.
+LONG = 3600 if os.environ.get("SSMTP_PROOF") == "all" else 300
+
 
 def sample(points: Sequence[T]) -> list[T]:
     """Return the points to try, spread evenly, in another place for each process."""

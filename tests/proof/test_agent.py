@@ -23,9 +23,12 @@ from ssmtp.errors import EX_TEMPFAIL
 from tests.agent.agents import Box, box
 from tests.agent.sending import PYTHON, ROOT, Mailhub, Post, until
 from tests.hub import _Session
-from tests.proof.conftest import sample
+from tests.proof.conftest import LONG, sample
 
-pytestmark = [pytest.mark.usefixtures("asked", "strace"), pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.usefixtures("asked", "strace"),
+    pytest.mark.timeout(LONG, method="signal"),
+]
 
 _CALL = re.compile(r"^(\d+) +(\w+)\(")
 
@@ -47,9 +50,21 @@ def traced(process: subprocess.Popen[bytes], *options: str) -> Iterator[None]:
     try:
         yield
     finally:
-        strace.send_signal(signal.SIGINT)
-        strace.wait(20)
+        _let_go(strace)
         strace.stderr.close()
+
+
+def _let_go(strace: subprocess.Popen[bytes]) -> None:
+    """Have strace leave its process alone, which can be waited for only then.
+
+    It may wait for ever for a thread that it has just killed.
+    """
+    strace.send_signal(signal.SIGINT)
+    try:
+        strace.wait(10)
+    except subprocess.TimeoutExpired:
+        strace.kill()
+        strace.wait(10)
 
 
 def points(log: Path) -> list[tuple[str, int]]:
@@ -77,7 +92,7 @@ def accept(box: Box, *strace: str) -> int:
         code = box.sendmail("ann@example.org", text="Subject: x\n\nhello\n").returncode
     with contextlib.suppress(ProcessLookupError):
         box.process.kill()
-    box.process.wait()
+    box.process.wait(20)
     box.process = None
     return code
 
@@ -151,7 +166,7 @@ def deliver(post: Post, *strace: str) -> list[str]:
         until(lambda: process.poll() is not None or post.queue.count() == 0)
     with contextlib.suppress(ProcessLookupError):
         process.kill()
-    process.wait()
+    process.wait(20)
     return names
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ssmtp.errors import EX_TEMPFAIL
-from tests.proof.conftest import sample
+from tests.proof.conftest import LONG, sample
 from tests.proof.promises import check_delivered, check_queued, check_tidy, finish
 from tests.proof.trace import Stage
 
-pytestmark = [pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.timeout(LONG, method="signal")]
 
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR", "EMFILE")
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.proof.conftest import sample
+from tests.proof.conftest import LONG, sample
 from tests.proof.promises import check_delivered, check_queued, check_tidy, finish
 from tests.proof.trace import Stage
 
-pytestmark = [pytest.mark.usefixtures("strace"), pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.usefixtures("strace"),
+    pytest.mark.timeout(LONG, method="signal"),
+]
 
 WAYS = pytest.mark.parametrize("hidden", [False, True], ids=["tmpfile", "hidden"])
 

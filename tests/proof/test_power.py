@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.proof import disks
-from tests.proof.conftest import sample
+from tests.proof.conftest import LONG, sample
 from tests.proof.promises import check_delivered, check_queued, check_tidy, finish
 from tests.proof.trace import Stage
 
-pytestmark = [pytest.mark.usefixtures("asked"), pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.usefixtures("asked"),
+    pytest.mark.timeout(LONG, method="signal"),
+]
 
 
 class Disk:
