@@ -24,7 +24,8 @@ def checkout(tmp_path: Path) -> Path:
     )
     (place / "bin").mkdir()
     shutil.copy(ROOT / "bin/ssmtp", place / "bin/ssmtp")
-    version(place)
+    version(place)  # makes bytecode
+    version(place)  # and what belongs together
     return place
 
 
@@ -42,6 +43,11 @@ def version(place: Path, *before: str) -> str:
 
 def cached(place: Path, module: str) -> Path:
     (found,) = (place / "src/ssmtp/__pycache__").glob(f"{module}.*.pyc")
+    return found
+
+
+def group(place: Path) -> Path:
+    (found,) = (place / "src/ssmtp/__pycache__").glob("sendmail.*.group")
     return found
 
 
@@ -69,9 +75,61 @@ def test_bytecode_of_the_source_is_run(checkout):
     assert version(checkout).startswith("ssmtp ")
 
 
+def test_modules_that_belong_together_are_one_file(checkout):
+    """Once two runs have made it, no other file with bytecode is read."""
+    for module in ("sendmail", "options", "errors"):
+        cached(checkout, module).write_bytes(b"")
+
+    assert version(checkout).startswith("ssmtp ")
+    assert b"" == cached(checkout, "options").read_bytes()
+
+
+@pytest.mark.parametrize("module", ["sendmail", "options", "errors"])
+def test_a_group_with_a_source_that_changed_is_made_again(checkout, module):
+    """What any of its modules was is not run."""
+    before = group(checkout).read_bytes()
+    source = checkout / f"src/ssmtp/{module}.py"
+    source.write_text(source.read_text() + "import posix\nposix.write(1, b'new ')\n")
+
+    assert version(checkout).startswith("new ssmtp ")
+    assert version(checkout).startswith("new ssmtp ")
+    assert before != group(checkout).read_bytes()
+    assert version(checkout).startswith("new ssmtp ")
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut off", "other Python", "garbage"])
+def test_a_damaged_group_is_made_again(checkout, damage):
+    """A full disk or a crash has left half a file, or another Python its own."""
+    file = group(checkout)
+    whole = file.read_bytes()
+    file.write_bytes(
+        {
+            "empty": b"",
+            "cut off": whole[:1000],
+            "other Python": b"\0\0\r\n" + whole[4:],
+            "garbage": whole[:16] + b"(\xff\xff\xff",
+        }[damage]
+    )
+
+    assert version(checkout).startswith("ssmtp ")
+    assert whole == file.read_bytes()
+
+
+def test_who_may_not_write_there_is_not_told(checkout):
+    """Without a place for a group all goes on without one."""
+    group(checkout).unlink()
+    home = checkout / "home"
+    home.mkdir()
+
+    version(checkout, PYTHON, "-ISc", STRANGER, str(home))
+
+    assert not list(checkout.rglob("*.group"))
+
+
 @pytest.mark.parametrize("size", [0, 10])
 def test_bytecode_that_is_cut_off_is_made_again(checkout, size):
     """A full disk or a crash has left half a file."""
+    group(checkout).unlink()
     file = cached(checkout, "options")
     whole = file.read_bytes()
     file.write_bytes(whole[:size])
@@ -103,7 +161,7 @@ exec(compile(open(script).read(), script, "exec"), {"__file__": script})
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o777, 0o770])
 def test_a_stranger_keeps_bytecode_at_home(checkout, tmp_path, mode):
     """Where nothing can be kept beside the source, it is kept in a private home."""
-    for found in checkout.rglob("*.pyc"):
+    for found in (*checkout.rglob("*.pyc"), *checkout.rglob("*.group")):
         found.unlink()
     home = tmp_path / "home"
     home.mkdir()

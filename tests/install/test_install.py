@@ -102,10 +102,10 @@ def test_commands_start_isolated_from_their_own_copy(home):
 
 
 def test_launchers_do_what_those_of_the_checkout_do(home):
-    """But for the search for the code, they are the same."""
+    """But for the search for the code, and for what a first run keeps."""
     for name in ("ssmtp", "ssmtpctl"):
-        ours = statements((home / ".local/bin" / name).read_text())
-        theirs = statements((ROOT / "bin" / name).read_text())
+        ours = statements((home / ".local/bin" / name).read_text()) - {"_exit(main())"}
+        theirs = statements((ROOT / "bin" / name).read_text()) - KEEPING
 
         assert [f'sys.path.insert(0, "{home}/.local/lib/ssmtp/'] == [
             line.replace("'", '"').rpartition("/")[0] + "/" for line in ours - theirs
@@ -114,6 +114,13 @@ def test_launchers_do_what_those_of_the_checkout_do(home):
         assert all("link" in line or line in SEARCH for line in theirs - ours)
 
 
+KEEPING = {
+    "code = main()",
+    "if Finder.fresh:",
+    "from ssmtp.bytegroups import keep",
+    "keep()",
+    "_exit(code)",
+}
 SEARCH = (
     "path = __file__",
     "try:",
@@ -150,6 +157,10 @@ def test_nobody_else_has_to_compile(home):
         assert bytes(4) == head[4:8], source
         assert int(facts.st_mtime) == int.from_bytes(head[8:12], "little"), source
         assert facts.st_size == int.from_bytes(head[12:16], "little"), source
+    groups = {
+        path.name.partition(".")[0] for path in sources[0].parent.rglob("*.group")
+    }
+    assert {"sendmail", "delivery", "direct"} <= groups
 
 
 def test_an_installation_can_install_again(home, tmp_path):

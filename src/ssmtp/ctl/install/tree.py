@@ -16,10 +16,17 @@ from pathlib import Path
 
 from ssmtp import __version__
 from ssmtp.ctl.install.ground import Ground, Refused, ways_up
+from ssmtp.ctl.words import _
 from ssmtp.errors import SystemTrouble
 from ssmtp.values import shown
 
 USUAL = "/usr/bin/python3"
+_GROUPS = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+from ssmtp import bytegroups
+bytegroups.make()
+"""
 KEPT = 2  # trees: this one and the one before
 
 
@@ -78,15 +85,19 @@ def _compile(place: str, final: str, python: str) -> None:
     command = [python, "-IS", "-m", "compileall", "-q"]
     # By time and size of the source, whatever the environment says: see bytecode.py.
     command += ["--invalidation-mode", "timestamp", "-s", place, "-p", final]
-    run = subprocess.run(
-        [*command, f"{place}/ssmtp"], capture_output=True, text=True, check=False
-    )
-    if run.returncode:
-        said = (run.stdout + run.stderr).strip().rpartition("\n")[2]
-        raise SystemTrouble(
-            f"{shown(python)} cannot compile the code: {shown(said)}",
-            "name another interpreter with --python",
-        )
+    for words in (
+        [*command, f"{place}/ssmtp"],
+        [python, "-ISc", _GROUPS, place],
+    ):
+        run = subprocess.run(words, capture_output=True, text=True, check=False)
+        if run.returncode:
+            said = (run.stdout + run.stderr).strip().rpartition("\n")[2]
+            raise SystemTrouble(
+                _("{path} cannot compile the code: {reason}").format(
+                    path=shown(python), reason=shown(said)
+                ),
+                _("name another interpreter with --python"),
+            )
 
 
 def interpreter(named: str | None, before: str, system: bool) -> str:
@@ -101,15 +112,18 @@ def interpreter(named: str | None, before: str, system: bool) -> str:
         if not path or not _is_fit(path):
             continue
         if system and not _is_open(path):
+            step = _(
+                "install Python 3.11 or later as {path}, or name another interpreter"
+                " with --python"
+            )
             raise Refused(
-                f"other users cannot run {shown(path)}",
-                f"install Python 3.11 or later as {USUAL}, or name another interpreter"
-                " with --python",
+                _("other users cannot run {path}").format(path=shown(path)),
+                step.format(path=USUAL),
             )
         return os.path.abspath(path)
     raise Refused(
-        f"{shown(named or USUAL)} is no Python 3.11 or later",
-        "name an interpreter with --python",
+        _("{path} is no Python 3.11 or later").format(path=shown(named or USUAL)),
+        _("name an interpreter with --python"),
     )
 
 
