@@ -71,6 +71,45 @@ def _comments(size: int) -> bytes:
     return b"To: " + b"(a) " * ((size - 60) // 4) + b"bob@example.org\n"
 
 
+def _recipient_fields(size: int) -> bytes:
+    one = b"person@example.org, " * ((size // 990 - 32) // 20)
+    return (b"Resent-To: " + one + b"bob@example.org\n") * 990
+
+
+def _different_names(size: int) -> bytes:
+    names = (
+        b"P. %05d <p%05d@example.org>, " % (n, n) for n in range((size - 60) // 31)
+    )
+    return b"To: " + b"".join(names) + b"bob@example.org\n"
+
+
+def _groups(size: int) -> bytes:
+    one = b"Team: ann@example.org, bob@example.org;,\n "
+    return b"To: " + one * ((size - 60) // len(one)) + b"bob@example.org\n"
+
+
+def _commented(size: int) -> bytes:
+    one = b"ann@example.org (Ann),\n "
+    return b"To: " + one * ((size - 60) // len(one)) + b"bob@example.org\n"
+
+
+def _letters(size: int) -> bytes:
+    return b"Cc: " + b"a,b,c," * ((size - 60) // 6) + b"bob@example.org\n"
+
+
+def _references(size: int) -> bytes:
+    one = b" <20261122.abc@example.org>"
+    return b"References:" + one * ((size - 60) // len(one)) + b"\n"
+
+
+def _one_word(size: int) -> bytes:
+    return b"X-Data: " + b"x" * (size - 20) + b"\n"
+
+
+def _mixed(size: int) -> bytes:
+    return b"Subject: " + b"w\xf6rter word " * ((size - 20) // 12) + b"\n"
+
+
 def _locals(size: int) -> bytes:
     return b"Cc: " + b"root,\n " * ((size - 60) // 7) + b"bob@example.org\n"
 
@@ -89,11 +128,19 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "no UTF-8": _no_utf8,
     "other local names": _names,
     "local names": _locals,
+    "990 address fields": _recipient_fields,
+    "different names and addresses": _different_names,
+    "groups": _groups,
+    "addresses with comments": _commented,
+    "References": _references,
+    "one word": _one_word,
+    "words, every other no UTF-8": _mixed,
 }
 # What nobody writes but who wants to know.
 ODD: dict[str, Callable[[int], bytes]] = {
     "quoted words": _quotes,
     "comments": _comments,
+    "names of one letter": _letters,
 }
 
 

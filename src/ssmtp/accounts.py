@@ -332,6 +332,10 @@ def _targets(text: str) -> list[str]:
     return [word for word in (part.strip(BLANKS) for part in targets) if word]
 
 
+def _octets(name: str) -> int:
+    return len(name.encode())
+
+
 class LocalNames:
     """What becomes of names without @."""
 
@@ -384,6 +388,28 @@ class LocalNames:
     def author(self, name: str, where: str = "From") -> Address:
         """Return the one address of a name without @ that is said to have written."""
         return self.recipient(name, where)[0]
+
+    def suffix(self, names: list[str]) -> tuple[str, set[str]]:
+        """Return what completes many names, and those of them that become another.
+
+        The names need no quotes. Raises `InputRefused` or `ConfigError` for one that
+        is no name.
+        """
+        if self._root is None:
+            self._root = self._root_addresses()
+        others: set[str] = set()
+        if self._aliases:
+            others = {name for name in names if name.lower() in self._aliases}
+        if self._root:
+            asked = set(names) - others
+            others |= {n for n in asked if self._local(n, "") is self._root}
+        if others:
+            names = [name for name in names if name not in others]
+        if not names:
+            return "", others
+        longest = max(names, key=len if "".join(names).isascii() else _octets)
+        made = addresses.make(longest, self.domain, "name")
+        return str(made)[len(longest) :], others
 
     def _expand(
         self,

@@ -35,6 +35,9 @@ _COMPLETED = frozenset(
         "resent-cc",
     }
 )
+# Lists of bare names mostly, and lists of any kind, that are worth another road.
+_LONG = 512
+_LONGEST = 1 << 17
 _LOCAL_DOMAINS = frozenset({"localhost", "localhost.localdomain"})
 
 
@@ -161,29 +164,48 @@ def completed(f: Field, names: LocalNames, notes: list[str]) -> Field:
     if f.key not in _COMPLETED and f.key != "from":
         return f
     try:
-        boxes = f.mailboxes()
-        edits = [
-            (b.start, b.end, _completion(f, b, names), b.closing)
-            for b in boxes
-            if b.domain is None or b.closing
-        ]
+        text = _long_completed(f, names) if len(f.body) > _LONG else None
+        if text is None:
+            text = _with_completions(f, f.body, f.mailboxes(), names)
     except InputRefused as refused:
         notes.append(f"left as it is: {refused.what}")
         return f
-    if not edits:
+    if text == f.body:
         return f
+    return f.replaced(text, "names without a domain completed")
+
+
+def _long_completed(f: Field, names: LocalNames) -> str | None:
+    """Complete the members of a long list, each of them once; None if that fails."""
+    if len(f.body) < _LONGEST and 2 * f.body.count("@") >= f.body.count(","):
+        return None
+    from ssmtp import longlist  # few messages have one
+
+    def complete(member: str) -> str:
+        boxes = address.parse_list(member, f.name)
+        return _with_completions(f, member, boxes, names)
+
+    return longlist.completed(f.body, f.name, names, complete)
+
+
+def _with_completions(
+    f: Field, text: str, boxes: list[Mailbox], names: LocalNames
+) -> str:
     out: list[str] = []
     at = 0
-    for start, end, new, closing in edits:
-        out += (f.body[at:start], new or f.body[start:end], closing)
-        at = end
-    out.append(f.body[at:])
-    return f.replaced("".join(out), "names without a domain completed")
+    for box in boxes:
+        if box.domain is None:
+            new = _completion(f, text, box, names)
+            out += (text[at : box.start], new, box.closing)
+            at = box.end
+        elif box.closing:
+            out += (text[at : box.end], box.closing)
+            at = box.end
+    out.append(text[at:])
+    return "".join(out)
 
 
-def _completion(f: Field, box: Mailbox, names: LocalNames) -> str:
-    if box.domain is not None:
-        return ""
+def _completion(f: Field, text: str, box: Mailbox, names: LocalNames) -> str:
     if f.key in _AUTHORS:
         return str(names.author(box.local, f.name))
     found = names.recipient(box.local, f.name)
@@ -191,6 +213,6 @@ def _completion(f: Field, box: Mailbox, names: LocalNames) -> str:
     if len(found) == 1:
         return str(found[0])
     at = box.start - 1
-    while at >= 0 and f.body[at] in " \t\n":
+    while at >= 0 and text[at] in " \t\n":
         at -= 1
-    return (">, <" if at >= 0 and f.body[at] == "<" else ", ").join(map(str, found))
+    return (">, <" if at >= 0 and text[at] == "<" else ", ").join(map(str, found))

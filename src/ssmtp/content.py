@@ -229,6 +229,8 @@ def media_type(text: str) -> str:
 
 
 def _without_comments(value: str) -> str:
+    if "(" not in value:
+        return value.strip()
     depth = 0
     out = []
     for c in value:

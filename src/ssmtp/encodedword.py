@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import binascii
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 # RFC 2047 section 5 (3): what may stand for itself even in a phrase.
 _PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/"
 _Q = [chr(b) if b in _PLAIN else "_" if b == 32 else f"={b:02X}" for b in range(256)]
@@ -33,16 +29,14 @@ def encode(text: str, longest: int = _WORD_MAX) -> list[str]:
     whole = charset == "utf-8"
     room = longest - len(charset) - 7
     cost = _cost(data)
-    if cost <= (len(data) + 2) // 3 * 4:  # the shorter, or the plainer
-        fits = 0 < cost <= room
-        chunks = [data] if fits else _chunks(data, room, whole, _cost)
+    if cost > (len(data) + 2) // 3 * 4:  # the shorter, or the plainer
         return [
-            f"=?{charset}?q?{''.join(map(_Q.__getitem__, chunk))}?=" for chunk in chunks
+            f"=?{charset}?b?{binascii.b2a_base64(chunk, newline=False).decode()}?="
+            for chunk in _chunks(data, room // 4 * 3, whole)
         ]
-    return [
-        f"=?{charset}?b?{binascii.b2a_base64(chunk, newline=False).decode()}?="
-        for chunk in _chunks(data, room // 4 * 3, whole, len)
-    ]
+    if 0 < cost <= room:
+        return [f"=?{charset}?q?{''.join(map(_Q.__getitem__, data))}?="]
+    return [f"=?{charset}?q?{chunk}?=" for chunk in _q_chunks(data, room, whole)]
 
 
 def _cost(data: bytes) -> int:
@@ -50,21 +44,16 @@ def _cost(data: bytes) -> int:
     return len(data) + 2 * len(data.translate(None, _PLAIN + b" "))
 
 
-def _chunks(
-    data: bytes, room: int, whole: bool, cost: Callable[[bytes], int]
-) -> list[bytes]:
-    """Cut into pieces that cost `room` at most, each as long as it can be.
+def _chunks(data: bytes, room: int, whole: bool) -> list[bytes]:
+    """Cut into pieces of at most `room` octets, each as long as it can be.
 
     With `whole` the cuts are between characters of UTF-8 (RFC 2047 section 5), and a
-    character that costs more than there is room for stands alone.
+    character for which there is not enough room stands alone.
     """
     chunks = []
     at = 0
     while at < len(data):
-        end = min(at + room, len(data))
-        # No octet costs more than three, so this never takes away too much.
-        while (over := cost(data[at:end]) - room) > 0:
-            end -= (over + 2) // 3
+        end = at + room
         if whole:
             while at < end < len(data) and data[end] & 0xC0 == 0x80:
                 end -= 1
@@ -75,6 +64,37 @@ def _chunks(
         chunks.append(data[at:end])
         at = end
     return chunks
+
+
+def _q_chunks(data: bytes, room: int, whole: bool) -> list[str]:
+    """Write in the Q encoding, and cut that as `_chunks` cuts octets."""
+    text = data.decode("latin-1").replace("=", "=3D")
+    # The blank comes last: what stands for it is coded itself.
+    for octet in set(data.translate(None, _PLAIN + b" =")):
+        text = text.replace(chr(octet), _Q[octet])
+    text = text.replace(" ", "_")
+    chunks = []
+    at = 0
+    while at < len(text):
+        end = at + room
+        coded = text.rfind("=", max(at, end - 2), end)
+        if coded >= 0 and end < len(text):
+            end = coded
+        if whole:
+            while at < end and _continues(text, end):
+                end -= 3
+        if end <= at:
+            end = at + (3 if text[at] == "=" else 1)
+            while whole and _continues(text, end):
+                end += 3
+        chunks.append(text[at:end])
+        at = end
+    return chunks
+
+
+def _continues(text: str, at: int) -> bool:
+    """Whether a coded octet stands there that is not the first of its character."""
+    return text[at : at + 1] == "=" and text[at + 1] in "89AB"
 
 
 def decode(text: str) -> str:

@@ -20,6 +20,9 @@ TYPE_CHECKING = False
 # RFC 2047 section 2 allows no more in a line that holds an encoded word.
 _LINE_GOOD = 76
 _WORD_LEAST = 40
+_BLANKS = " \t\r\n"
+# Lists that are worth another road.
+_LONG = 512
 # The first encoded word fits beside the longest name of an address field.
 _NAME_WORD_MAX = _LINE_GOOD - len("X-Original-From: ") - len("()")
 # Fields that programs read: an encoded word in them would be taken literally.
@@ -76,6 +79,12 @@ def folded(body: str, column: int) -> str:
     return "\n".join(lines)
 
 
+def _fold(line: str, column: int, at_commas: bool) -> str:
+    from ssmtp import folding  # most messages need none
+
+    return folding.fold(line, column, at_commas)
+
+
 def sound(f: Field) -> Field:
     """Return the field without octets that are no UTF-8.
 
@@ -106,20 +115,16 @@ def fit(f: Field) -> Field:
     head = len(f.name) + 1
     if head + len(f.body.encode()) <= LINE_MAX:
         return f
-    octets = f.body.encode().split(b"\n")
-    if head + len(octets[0]) <= LINE_MAX and max(map(len, octets)) <= LINE_MAX:
+    octets = list(map(len, f.body.encode().split(b"\n")))
+    octets[0] += head
+    if max(octets) <= LINE_MAX:
         return f
-    lines = f.body.split("\n")
     rule = f"line over {LINE_MAX} octets folded (RFC 5322 section 2.1.1)"
-    shorter = f.replaced(
-        "\n".join(
-            line
-            if len(line.encode()) + (0 if i else head) <= LINE_MAX
-            else _fold(line, 0 if i else head, f.key in ADDRESS_FIELDS)
-            for i, line in enumerate(lines)
-        ),
-        rule,
-    )
+    lines = f.body.split("\n")
+    for i, size in enumerate(octets):
+        if size > LINE_MAX:
+            lines[i] = _fold(lines[i], 0 if i else head, f.key in ADDRESS_FIELDS)
+    shorter = f.replaced("\n".join(lines), rule)
     if not _is_fit(shorter) and f.key in ADDRESS_FIELDS:
         shorter = _with_encoded_names(f, rule)
     if _is_fit(shorter):
@@ -133,17 +138,27 @@ def fit(f: Field) -> Field:
 
 
 def _is_fit(f: Field) -> bool:
-    longest = max(len(line.encode()) for line in f.body.split("\n"))
+    longest = max(map(len, f.body.encode().split(b"\n")))
     return longest + len(f.name) + 1 <= LINE_MAX
 
 
 def _with_encoded_names(f: Field, rule: str) -> Field:
     """Encode the names that are too long for a line: between the words it may end."""
     try:
-        addresslist.tokens(f.body, f.name)
+        _members(f)
     except InputRefused:
         return f
     return f.replaced(_encoded_addresses(f, _is_long), rule)
+
+
+def _members(f: Field) -> list[str]:
+    """Cut a long list into its members; raises `InputRefused` for an open quote."""
+    if len(f.body) < _LONG:
+        addresslist.tokens(f.body, f.name)
+        return [f.body]
+    from ssmtp import longlist  # few messages have one
+
+    return longlist.cut(f.body, f.name)
 
 
 def _encode(text: str, longest: int) -> list[str]:
@@ -184,41 +199,48 @@ def _rewritten(f: Field, wanted: Wanted) -> Field:
             if f.key != "x-original-from":
                 raise
     if f.key in _MACHINE_FIELDS:
-        return f.replaced("".join("?" if wanted(c) else c for c in f.body))
+        return f.replaced(_replaced(f.body, wanted))
     if f.key in ("content-type", "content-disposition"):
         return f.replaced(_encoded_parameters(f.body, wanted))
     return f.replaced(_encoded_text(f, wanted))
+
+
+def _replaced(text: str, wanted: Wanted) -> str:
+    """Put question marks for the `wanted` characters."""
+    return text.translate({ord(c): "?" for c in set(text) if wanted(c)})
 
 
 def _encoded_text(f: Field, wanted: Wanted) -> str:
     """Encode the `wanted` words of an unstructured field, and fold it anew."""
     words = f.body.replace("\n", "").replace("\t", " ").strip(" ").split(" ")
     room = max(_WORD_LEAST, _LINE_GOOD - len(f.name) - 2)
+    coded = {w for w in set(words) if wanted(w) or len(w) > LINE_MAX - 100}
     pieces: list[str] = []
+    runs: dict[str, list[str]] = {}
     run: list[str] = []
     for word in words:
-        if wanted(word) or len(word) > LINE_MAX - 100:
+        if word in coded or (run and not word):
             run.append(word)
             continue
-        if run and not word:
-            run.append(word)
-            continue
-        _end_run(run, pieces, room)
+        if run:
+            pieces += _of_run(run, runs, room)
+            run = []
         pieces.append(word)
-    _end_run(run, pieces, room)
+    pieces += _of_run(run, runs, room)
     return joined(pieces, len(f.name) + 1)
 
 
-def _end_run(run: list[str], pieces: list[str], room: int) -> None:
-    """Encode what has gathered, in words of `room`; blanks at its end stay outside."""
-    trailing = 0
-    while run and not run[-1]:
-        run.pop()
-        trailing += 1
-    if run:
-        pieces += _encode(" ".join(run), room)
-        run.clear()
-    pieces += [""] * trailing
+def _of_run(run: list[str], runs: dict[str, list[str]], room: int) -> list[str]:
+    """Encode what has gathered, in words of `room`; blanks at its end stay outside.
+
+    `runs` keeps what was encoded.
+    """
+    text = " ".join(run)
+    if text not in runs:
+        inner = text.rstrip(" ")
+        trailing = [""] * (len(text) - len(inner))
+        runs[text] = (_encode(inner, room) if inner else []) + trailing
+    return runs[text]
 
 
 def joined(pieces: list[str], column: int) -> str:
@@ -226,17 +248,9 @@ def joined(pieces: list[str], column: int) -> str:
 
     `column` is where the first line begins.
     """
-    out: list[str] = []
-    for piece in pieces:
-        if out and piece and column + 1 + len(piece) > _LINE_GOOD and column > 1:
-            out.append("\n ")
-            column = 1
-        else:
-            out.append(" ")
-            column += 1
-        out.append(piece)
-        column += len(piece)
-    return "".join(out)
+    from ssmtp import folding  # most messages need none
+
+    return folding.joined(pieces, column)
 
 
 def _encoded_addresses(f: Field, wanted: Wanted) -> str:
@@ -245,15 +259,37 @@ def _encoded_addresses(f: Field, wanted: Wanted) -> str:
     RFC 2047 section 5: an encoded word may stand for a word of a phrase and in a
     comment, never in an addr-spec and never in quotes.
     """
-    text = f.body
     try:
-        stream = addresslist.tokens(text, f.name)
+        members = _members(f)
     except InputRefused:
         # What cannot be read as addresses is a text for people.
         return _encoded_text(f, wanted)
+    done: dict[str, str] = {}
+    for member in members:
+        if member not in done:
+            done[member] = _encoded_member(f, member, wanted)
+    return folded("".join(map(done.__getitem__, members)), len(f.name) + 1)
+
+
+def _encoded_member(f: Field, text: str, wanted: Wanted) -> str:
+    if not wanted(text):
+        return text
+    head, angle, tail = text.partition("<")
+    name = head.strip(_BLANKS)
+    # As most are: a name of some words, and an address.
+    if angle and not wanted(tail) and name.replace(" ", "").isalnum():
+        words = name.split()
+        if not any(map(wanted, words)):
+            return text
+        coded = " ".join(_encode(" ".join(words), _NAME_WORD_MAX))
+        return head.replace(name, coded, 1) + angle + tail
+    return _edited_member(f, text, wanted)
+
+
+def _edited_member(f: Field, text: str, wanted: Wanted) -> str:
     edits: list[tuple[int, int, str]] = []
     words: list[addresslist.Token] = []
-    for token in stream:
+    for token in addresslist.tokens(text, f.name):
         kind, s, e = token
         if kind == "c":
             if wanted(text[s:e]):
@@ -267,9 +303,9 @@ def _encoded_addresses(f: Field, wanted: Wanted) -> str:
             if kind in "<:":
                 _edit_phrase(text, words, wanted, edits)
             else:
-                _edit_addr_spec(f, words, wanted, edits)
+                _edit_addr_spec(f, text, words, wanted, edits)
             words = []
-    _edit_addr_spec(f, words, wanted, edits)
+    _edit_addr_spec(f, text, words, wanted, edits)
     edits.sort()
     out = []
     at = 0
@@ -278,7 +314,7 @@ def _encoded_addresses(f: Field, wanted: Wanted) -> str:
         out.append(new)
         at = e
     out.append(text[at:])
-    return folded("".join(out), len(f.name) + 1)
+    return "".join(out)
 
 
 def _edit_phrase(
@@ -301,6 +337,7 @@ def _edit_phrase(
 
 def _edit_addr_spec(
     f: Field,
+    text: str,
     words: list[addresslist.Token],
     wanted: Wanted,
     edits: list[tuple[int, int, str]],
@@ -308,14 +345,14 @@ def _edit_addr_spec(
     if not words:
         return
     start, end = words[0][1], words[-1][2]
-    source = f.body[start:end]
+    source = text[start:end]
     if not wanted(source) or _is_unsound(source):
         return
     try:
         box = addresslist.parse_list(source, f.name)[0]
     except InputRefused:
         # Words without an address: a text for people.
-        _edit_phrase(f.body, words, wanted, edits)
+        _edit_phrase(text, words, wanted, edits)
         return
     domain = box.domain
     if domain is not None and not domain.isascii():
@@ -332,22 +369,25 @@ def _edit_addr_spec(
 
 def _encoded_parameters(body: str, wanted: Wanted) -> str:
     """Write parameters outside ASCII in the form of RFC 2231."""
-    out = []
-    for i, part in enumerate(parameters(body)):
-        name, sign, value = part.partition("=")
-        if i and sign and wanted(value) and not wanted(name):
-            value = _extended(value.strip(" \t\n"))
-            # One that no line could hold is given up.
-            if len(name) + len(value) > LINE_MAX - 10:
-                value = "utf-8''"
-            out.append(f"{name.rstrip()}*={value}")
-        else:
-            out.append("".join("?" if wanted(c) else c for c in part))
+    first, *others = parameters(body)
+    done = {part: _encoded_parameter(part, wanted) for part in set(others)}
+    out = [_replaced(first, wanted), *map(done.__getitem__, others)]
     text = ";".join(out)
     if len(text) < _LINE_GOOD:
         return text
     out = [part.strip(" \t\n") for part in out]
     return ";\n ".join(part for part in out if part)
+
+
+def _encoded_parameter(part: str, wanted: Wanted) -> str:
+    name, sign, value = part.partition("=")
+    if not sign or not wanted(value) or wanted(name):
+        return _replaced(part, wanted)
+    value = _extended(value.strip(" \t\n"))
+    # One that no line could hold is given up.
+    if len(name) + len(value) > LINE_MAX - 10:
+        value = "utf-8''"
+    return f"{name.rstrip()}*={value}"
 
 
 def _extended(value: str) -> str:
@@ -364,6 +404,8 @@ def _extended(value: str) -> str:
 
 def parameters(body: str) -> list[str]:
     """Cut a field like Content-Type at the semicolons outside quotes."""
+    if '"' not in body:
+        return body.split(";")
     parts = []
     start = 0
     quoted = escaped = False
@@ -379,42 +421,6 @@ def parameters(body: str) -> list[str]:
             start = i + 1
     parts.append(body[start:])
     return parts
-
-
-def _fold(line: str, column: int, at_commas: bool) -> str:
-    """Fold one line at its blanks, and after commas where that changes nothing."""
-    pieces = line.replace("\t", " ").split(" ")
-    out = [pieces[0]]
-    column += len(pieces[0])
-    for piece in pieces[1:]:
-        if piece and column > 1 and column + 1 + len(piece) > _LINE_GOOD:
-            out.append("\n")
-            column = 0
-        out.append(" ")
-        out.append(piece)
-        column += 1 + len(piece)
-    text = "".join(out)
-    if at_commas and max(map(len, text.split("\n"))) > LINE_MAX - 80:
-        text = _fold_at_commas(text)
-    return text
-
-
-def _fold_at_commas(text: str) -> str:
-    """Fold after commas outside quotes and comments, where there is no blank yet."""
-    try:
-        stream = addresslist.tokens(text, "")
-    except InputRefused:
-        return text
-    out = []
-    at = line = 0  # what was copied, and where the line begins
-    for kind, _, end in stream:
-        if kind == ",":
-            line = max(line, text.rfind("\n", line, end))
-            if end - line > _LINE_GOOD and text[end : end + 1] not in ("", " ", "\t"):
-                out.append(text[at:end])
-                at = line = end
-    out.append(text[at:])
-    return "\n ".join(out)
 
 
 if TYPE_CHECKING:

@@ -23,6 +23,8 @@ NAME_MAX = 256
 # RFC 5322 section 2.2: printable ASCII without the colon.
 _NAME = bytes(b for b in range(33, 127) if b != 0x3A)
 _NAME_CHARS = frozenset(map(chr, _NAME))
+# For a newline that a continuation follows; octets that are no UTF-8 are others.
+_FOLD = "\ud800"
 
 ADDRESS_FIELDS = frozenset(
     {
@@ -112,22 +114,21 @@ def parse(section: bytes) -> list[Field]:
     `section` holds nothing but fields, as `intake` guarantees. A continuation of
     nothing but blanks is left out: some programs take it for the end of the section.
     """
+    text = section.decode("utf-8", "surrogateescape").removesuffix("\n")
+    text = text.replace("\n ", _FOLD + " ").replace("\n\t", _FOLD + "\t")
     fields: list[Field] = []
-    name = ""
-    lines: list[str] = []
-    text = section.decode("utf-8", "surrogateescape")
-    for line in text.removesuffix("\n").split("\n") if text else ():
-        if line[:1] in (" ", "\t"):
-            if line.strip(" \t"):
-                lines.append(line)
-            continue
-        if name:
-            fields.append(Field(name, "\n".join(lines)))
-        name, _, rest = line.partition(":")
+    for whole in text.split("\n"):
+        first, fold, rest = whole.partition(_FOLD)
+        name, _, body = first.partition(":")
         name = name.rstrip(" \t")
-        lines = [rest]
-    if name:
-        fields.append(Field(name, "\n".join(lines)))
+        if not name or name[0] in " \t":
+            continue
+        if fold:
+            lines = rest.split(_FOLD)
+            if "" in map(str.strip, lines):
+                lines = [line for line in lines if line.strip(" \t")]
+            body = "\n".join([body, *lines])
+        fields.append(Field(name, body))
     return fields
 
 

@@ -20,7 +20,7 @@ ROOT = __file__.rpartition("/tests/")[0]
 sys.path[:0] = [f"{ROOT}/src", ROOT]
 
 from bench import shapes  # noqa: E402
-from ssmtp import accounts, config, content, envelope, intake  # noqa: E402
+from ssmtp import accounts, author, config, content, envelope, intake  # noqa: E402
 from ssmtp import header as headers  # noqa: E402
 from ssmtp.options import scan  # noqa: E402
 from ssmtp.smtp import lines, reply  # noqa: E402
@@ -79,12 +79,12 @@ RECIPIENTS = {
 REPLIES = {"pipelined": lambda size: b"250 2.1.5 fine\r\n" * (size // 16)}
 
 
-KINDS = ("header", "body", "recipients", "replies")
+KINDS = ("header", "long header", "body", "recipients", "replies")
 
 
 def work(kind: str) -> tuple[dict[str, Any], Any]:
     """Return what makes input of a size, by name, and what is done with it."""
-    if kind == "header":
+    if kind.endswith("header"):
         return {**shapes.SHAPES, **shapes.ODD}, shapes.repairer(ascii_only=True)
     others: dict[str, tuple[dict[str, Any], Any]] = {
         "body": (BODIES, body),
@@ -95,7 +95,13 @@ def work(kind: str) -> tuple[dict[str, Any], Any]:
 
 
 def main() -> None:
-    makers, run = work(sys.argv[1])
+    kind = sys.argv[1]
+    makers, run = work(kind)
+    if kind == "long header":
+        # What is read with regular expressions from 128 KiB on is so from the start.
+        import re  # noqa: F401
+
+        author._LONGEST = author._LONG
     gc.disable()
     for make in makers.values():
         run(make(1000))  # what is imported when it is needed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.header
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,9 @@ def test_charsets():
     assert ["=?utf-8?q?J=C3=BCrgen?="] == encode("Jürgen")
     assert ["=?iso-8859-1?q?J=FCrgen?="] == encode("J\udcfcrgen")
     assert ["=?windows-1252?q?price_=80?="] == encode("price \udc80")
+    assert ["=?iso-8859-1?q?=E9aaaaa?=", "=?iso-8859-1?q?aaaaa?="] == encode(
+        "\udce9" + "a" * 10, 25
+    )
 
 
 def test_characters_stay_whole():
@@ -99,3 +103,23 @@ def test_decoding(text, decoded):
 def test_never_a_crash(text):
     """Any text can be decoded."""
     assert isinstance(decode(text), str)
+
+
+@given(st.text("ab =_é日\udcfc\udc80", max_size=200), st.integers(30, 75))
+def test_words_as_long_as_can_be(text, longest):
+    """No word is too long, and none could hold another character."""
+    words = encode(text, longest)
+    shown = [decode(word) for word in words]
+
+    assert all(len(word) <= longest for word in words)
+    for word, after in pairwise(words):
+        charset, how, payload = word.split("?")[1:4]
+        width = 4 if how == "b" else 1
+        room = (longest - len(charset) - 7) // width * width
+        first = shown[words.index(after)][:1].encode(charset)
+        more = 3 * len(first) if how == "q" and first not in b"ab " else len(first)
+        if how == "b":
+            held = len(decode(word).encode(charset))
+            assert held + more > room // 4 * 3
+        else:
+            assert len(payload) + more > room

@@ -210,6 +210,7 @@ def test_ascii_fields_stay():
     [
         ("Subject", " Gr\udcfc\udcdfe", " =?iso-8859-1?b?R3L832U=?="),
         ("Subject", " ü \udcfc", " ü =?iso-8859-1?q?=FC?="),
+        ("Subject", " \udcfc a" * 2, " =?iso-8859-1?q?=FC?= a" * 2),
         ("To", " J\udcfcrgen <a@x>", " =?iso-8859-1?q?J=FCrgen?= <a@x>"),
         ("To", " j\udcfcrgen@x", " j?rgen@x"),
         ("To", ' "\udcfc" <\udcfc@x>', " =?iso-8859-1?q?=FC?= <?@x>"),
@@ -305,6 +306,16 @@ def test_lists_with_long_names():
 
     assert max(map(len, lines(f))) <= 998
     assert ["Größe, ä ö ü"] * 60 == [b.name for b in address.parse_list(f.body, "To")]
+
+
+def test_names_of_many_words():
+    """A name that may be folded stays, whatever is done with the others."""
+    name = "ab " * 200
+    f = fieldform.fit(Field("To", f' "{"n" * 1500}" <a@x>, {name}<b@y>'))
+
+    assert max(map(len, lines(f))) <= 998
+    assert "=?" in f.body.partition("<a@x>")[0]
+    assert name.split() == f.body.partition("<a@x>,")[2].split()[:-1]
 
 
 def test_names_too_long_for_a_line():
