@@ -1,0 +1,211 @@
+"""Who mail comes from, and who gets that of root, of local users and of anybody."""
+
+from __future__ import annotations
+
+import pwd
+
+from ssmtp import accounts, configfile, direct, intake, options
+from ssmtp.ctl.doctor.case import Case
+from ssmtp.ctl.doctor.findings import Report
+from ssmtp.ctl.words import _
+from ssmtp.errors import ConfigError, Failure
+
+# Where anybody may have an address: mail for a local name would go to a stranger.
+PUBLIC = frozenset(
+    "aol.com gmail.com gmx.com gmx.de gmx.net googlemail.com hotmail.com icloud.com"
+    " live.com mac.com mail.com mail.ru me.com msn.com outlook.com proton.me"
+    " protonmail.com t-online.de web.de yahoo.com yandex.com yandex.ru ymail.com"
+    " zoho.com fastmail.com".split()
+)
+PERSON_MOST = 60000  # uids above belong to programs again
+NAMED = 3  # users in a sentence
+
+TEXT = b"Subject: ssmtpctl doctor\n\nThis is never sent.\n"
+
+
+def check(report: Report, case: Case) -> None:
+    """Read revaliases and aliases, and work out envelope and message of a test."""
+    if case.config is None:
+        return
+    case.site = _site(report, case)
+    if case.site is None:
+        case.stop = True
+        return
+    try:
+        case.account = direct.account_of(case.site, case.request.caller)
+    except Failure as failure:
+        case.stop = True
+        if case.road is not None and not case.config.mailhubs:
+            report.note(
+                "config.mailhub", _("No mailhub is set; the agent has its own.")
+            )
+        elif case.faulty and not case.config.mailhubs:
+            report.skip("config.mailhub", _("No other line names a mailhub."))
+        elif case.config.mailhubs:
+            report.failed("people.sender", failure)
+        elif not report.first("error"):
+            report.failed("config.mailhub", failure)
+        return
+    _sender(report, case)
+    _root(report, case)
+    _strangers(report, case)
+    _prepare(report, case)
+
+
+def _site(report: Report, case: Case) -> direct.Site | None:
+    config = case.config
+    assert config is not None
+    beside = direct.beside_it(case.path)
+    found: list[accounts.Revalias] = []
+    try:
+        text = configfile.read_text(beside, "revaliases", missing_ok=True)
+        found = accounts.parse_revaliases(text, beside) if text else []
+    except Failure as failure:
+        report.warn(
+            "people.revaliases",
+            _("{what}, so nobody has a line there.").format(what=failure.what),
+            failure.next_step,
+        )
+    aliases: dict[str, list[str]] = {}
+    if config.aliases:
+        try:
+            text = configfile.read_text(config.aliases, "aliases")
+            aliases = accounts.parse_aliases(text or b"", config.aliases)
+        except Failure as failure:
+            report.failed("people.aliases", failure)
+            return None
+    return direct.Site(config, found, aliases)
+
+
+def _sender(report: Report, case: Case) -> None:
+    account, site = case.account, case.site
+    assert account is not None
+    assert site is not None
+    login, config = case.request.caller.login, account.config
+    lines = [r for r in site.revaliases if r.login == login and r.address]
+    where = _("the login name, at {domain}").format(domain=accounts.domain(config))
+    if lines:
+        where = _("{path}, line {line}").format(
+            path=lines[-1].path, line=lines[-1].line
+        )
+    hubs = [r for r in site.revaliases if r.login == login and r.mailhub]
+    if hubs:
+        report.note(
+            "people.mailhub",
+            _("Mail of {login} goes to {hub}, by {path}, line {line}.").format(
+                login=login,
+                hub=account.identity.mailhubs[0],
+                path=hubs[-1].path,
+                line=hubs[-1].line,
+            ),
+        )
+    own = str(account.identity.address)
+    override = _("FromLineOverride is not set, so callers cannot choose another sender")
+    if config.from_line_override:
+        override = _("callers may choose another one, by FromLineOverride")
+    report.ok(
+        "people.sender",
+        _("Mail of {login} comes from {address} ({where}; {override}).").format(
+            login=login, address=own, where=where, override=override
+        ),
+        address=own,
+    )
+    user = config.auth_user or ""
+    theirs = user.rpartition("@")[2].lower()
+    if theirs in PUBLIC and own.lower() != user.lower():
+        report.note(
+            "people.other-sender",
+            _(
+                "The account is {user}, and mail comes from {address}: the provider may"
+                " write its own address there, or refuse it."
+            ).format(user=user, address=own),
+            _("add the line {login}:{user} to {path}").format(
+                login=login, user=user, path=direct.beside_it(case.path)
+            ),
+        )
+
+
+def _root(report: Report, case: Case) -> None:
+    """Say who gets the mail of root, that of cron for one."""
+    account = case.account
+    assert account is not None
+    try:
+        found = ", ".join(map(str, account.names.recipient("root")))
+        rule = _(account.names.rule("root"))
+    except Failure as failure:
+        report.failed("people.root", failure)
+        return
+    text = _("Mail for root goes to {addresses}: {rule}.")
+    report.ok("people.root", text.format(addresses=found, rule=rule), addresses=found)
+
+
+def _strangers(report: Report, case: Case) -> None:
+    """Warn of local names that are addresses of strangers at a public service."""
+    account = case.account
+    assert account is not None
+    domain = account.names.domain.lower()
+    if domain not in PUBLIC:
+        return
+    own = {(account.config.auth_user or "").lower()}
+    own |= {line.address.lower() for line in case.site.revaliases} if case.site else own
+    lost = []
+    for login in ("root", *_persons(account.config.min_user_id)):
+        try:
+            found = [str(one).lower() for one in account.names.recipient(login)]
+        except Failure:
+            continue
+        if f"{login.lower()}@{domain}" in found and not {*found} & own:
+            lost.append(login)
+    if lost:
+        report.warn(
+            "people.strangers",
+            _(
+                "Mail for {users} goes to {first}@{domain} and the like: strangers at a"
+                " public service."
+            ).format(
+                users=", ".join(lost[:NAMED]) + (" …" if lost[NAMED:] else ""),
+                first=lost[0],
+                domain=domain,
+            ),
+            _(
+                "set Root={address}, and name the others in a file of Aliases; or take"
+                " {key} out"
+            ).format(
+                address=account.config.auth_user or "you@example.org",
+                key="RewriteDomain" if account.config.rewrite_domain else "Hostname",
+            ),
+            users=lost,
+        )
+
+
+def _persons(least: int) -> list[str]:
+    return [
+        user.pw_name for user in pwd.getpwall() if least <= user.pw_uid < PERSON_MOST
+    ]
+
+
+def _prepare(report: Report, case: Case) -> None:
+    """Work out whom a test message would reach: the address, else who gets root's."""
+    account = case.account
+    assert account is not None
+    whom = case.address or "root"
+    asked = options.scan("ssmtpctl", [*case.request.argv, "--", whom])
+    taken = intake.from_blocks(b"", [TEXT])
+    try:
+        case.envelope, case.message = direct.prepare(account, asked, taken)
+    except Failure as failure:
+        case.stop = True
+        name = (
+            "people.aliases" if isinstance(failure, ConfigError) else "people.address"
+        )
+        if report.first("error") is None or case.address:
+            report.failed(name, failure)
+        return
+    if case.address:
+        found = ", ".join(map(str, case.envelope.recipients))
+        rule = _("as it is written")
+        if "@" not in case.address:
+            rule = _(account.names.rule(case.address))
+        text = _("Mail for {whom} goes to {addresses}: {rule}.")
+        text = text.format(whom=case.address, addresses=found, rule=rule)
+        report.ok("people.address", text, addresses=found)
