@@ -4,81 +4,75 @@
 Each page has sections between two comment lines, `.\\" begin NAME` and `.\\" end NAME`.
 What stands there comes from the tables that the program itself reads, so that the
 pages cannot drift. Run this after a change of a table; with --check it only tells, by
-its exit status, whether there is something to write.
+its exit status, whether there is something to write, or a sentence to translate. The
+pages in another language lie in a directory of that name, with the sentences of the
+tables in `pages.po`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "src"))
+sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE)]
+
+import roff  # noqa: E402
+import verbs  # noqa: E402
+from catalogue import Catalogue, Say  # noqa: E402
+from samples import SAMPLES  # noqa: E402
 
 from ssmtp.agentvalues import DURATIONS, SIZES  # noqa: E402
 from ssmtp.errors import EXIT_CODES  # noqa: E402
 from ssmtp.keys import AGENT_KEYS, LISTS, MESSAGE_KEYS, Key  # noqa: E402
 from ssmtp.options import EXAMPLES, TABLE, Option  # noqa: E402
 
-PAGES = ("ssmtp.8", "ssmtp.conf.5")
+PAGES = ("ssmtp.8", "ssmtp.conf.5", "ssmtpctl.8")
+LANGUAGES = ("es",)
 
 
-def roff(text: str) -> str:
-    """Write plain text so that roff prints it as it is."""
-    text = text.replace("\\", "\\e").replace("-", "\\-")
-    return "\\&" + text if text[:1] in ".'" else text
-
-
-def paragraphs(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Yield a list of terms and what they mean."""
-    for term, meaning in rows:
-        yield ".TP"
-        yield term
-        yield roff(meaning)
-
-
-def option_term(row: Option) -> str:
+def option_term(row: Option, say: Say) -> str:
     term = f"\\fB\\-{row.name}\\fR"
     if not row.value:
         return term
-    value = f"\\fI{roff(row.value)}\\fR"
+    value = f"\\fI{roff.roff(say(row.value))}\\fR"
     return f"{term}[{value}]" if row.arity == "joined" else f"{term} {value}"
 
 
-def options(status: str) -> Iterator[str]:
+def options(status: str, say: Say) -> Iterator[str]:
     """Yield the rows of the option table that have this status."""
-    return paragraphs(
-        (option_term(row), row.help) for row in TABLE if row.status == status
+    return roff.paragraphs(
+        (option_term(row, say), say(row.help)) for row in TABLE if row.status == status
     )
 
 
-def examples() -> Iterator[str]:
+def examples(say: Say) -> Iterator[str]:
     """Yield the examples of --help."""
     for number, (command, meaning) in enumerate(EXAMPLES):
         if number:
             yield ".PP"
-        yield roff(meaning[0].upper() + meaning[1:] + ":")
-        yield ".PP"
-        yield ".nf"
-        yield ".RS"
-        yield roff(command.format(program="sendmail"))
-        yield ".RE"
-        yield ".fi"
+        yield from roff.filled(verbs.sentence(say(meaning))[:-1] + ":")
+        yield from roff.shown([command.format(program="sendmail")])
 
 
-def exit_codes() -> Iterator[str]:
+def exit_codes(say: Say) -> Iterator[str]:
     """Yield the exit codes with their meaning."""
-    return paragraphs(
-        (f"\\fB{code}\\fR", meaning[0].upper() + meaning[1:] + ".")
+    return roff.paragraphs(
+        (f"\\fB{code}\\fR", verbs.sentence(say(meaning)))
         for code, meaning in EXIT_CODES
     )
 
 
-def key_help(key: Key) -> str:
-    if key.default is None or key.kind in LISTS:
-        return key.help
-    return f"{key.help} The default is {written(key.kind, key.default)}."
+def facts(key: Key, say: Say) -> str:
+    """Tell the default, the version and an example of a key, in roff."""
+    since, sample, *otherwise = SAMPLES[key.name]
+    default = say(otherwise[0]) if otherwise else written(key.kind, key.default)
+    example = f"\\fB{roff.roff(key.name)}={roff.roff(sample)}\\fR"
+    return (
+        f"{say('Default:')} {roff.roff(default)}. {say('Since')} {since}."
+        f" {say('Example:')} {example}"
+    )
 
 
 def written(kind: str, value: object) -> str:
@@ -100,26 +94,32 @@ def written(kind: str, value: object) -> str:
     return f"{number}{unit.upper() if kind == 'size' else unit}"
 
 
-def keys(table: Iterable[Key]) -> Iterator[str]:
+def keys(table: Iterable[Key], say: Say) -> Iterator[str]:
     """Yield keys of the configuration file."""
-    return paragraphs(
-        (f"\\fB{roff(key.name)}\\fR=\\fI{roff(key.kind)}\\fR", key_help(key))
-        for key in table
-    )
+    for key in table:
+        # What has a default in the table needs no sentence of its own in samples.
+        assert (key.default is None or key.kind in LISTS) == (
+            len(SAMPLES[key.name]) > 2
+        )
+        term = f"\\fB{roff.roff(key.name)}\\fR=\\fI{roff.roff(say(key.kind))}\\fR"
+        yield from roff.paragraphs([(term, say(key.help))])
+        yield ".br"
+        yield from roff.wrapped(facts(key, say))
 
 
-SECTIONS = {
-    "acted": lambda: options("acted"),
-    "ignored": lambda: options("ignored"),
-    "refused": lambda: options("refused"),
+SECTIONS: dict[str, Callable[[Say], Iterator[str]]] = {
+    "acted": lambda say: options("acted", say),
+    "ignored": lambda say: options("ignored", say),
+    "refused": lambda say: options("refused", say),
     "examples": examples,
     "exit codes": exit_codes,
-    "keys": lambda: keys(MESSAGE_KEYS),
-    "keys of the agent": lambda: keys(AGENT_KEYS),
+    "keys": lambda say: keys(MESSAGE_KEYS, say),
+    "keys of the agent": lambda say: keys(AGENT_KEYS, say),
+    "commands": verbs.section,
 }
 
 
-def renewed(page: str) -> str:
+def renewed(page: str, say: Say) -> str:
     """Return a page with its generated sections written anew."""
     lines: list[str] = []
     section = ""
@@ -130,26 +130,40 @@ def renewed(page: str) -> str:
         word, _, name = line.partition(" ")[2].partition(" ")
         if line.startswith('.\\" ') and word == "begin":
             section = name
-            lines.extend(SECTIONS[section]())
+            lines.extend(SECTIONS[section](say))
         else:
             section = ""
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    stale = 0
+def stale(folder: Path, say: Say) -> Iterator[tuple[Path, str]]:
+    """Yield the pages of a language that are not up to date, with what they lack."""
     for name in PAGES:
-        path = HERE / name
-        page = path.read_text()
-        new = renewed(page)
-        if new == page:
-            continue
-        stale = 1
+        path = folder / name
+        page = path.read_text("utf-8")
+        new = renewed(page, say)
+        if new != page:
+            yield path, new
+
+
+def main(arguments: list[str]) -> int:
+    complaints = []
+    pages = list(stale(HERE, Say()))
+    for language in LANGUAGES:
+        catalogue = Catalogue(language)
+        pages.extend(stale(HERE / language, catalogue))
+        file = f"{language}/pages.po"
+        complaints += [f"{file} lacks: {text}" for text in catalogue.missing()]
+        complaints += [f"{file}, not used: {text}" for text in catalogue.unused()]
+    for path, new in pages:
         if arguments == ["--check"]:
-            print(f"{name} is not up to date: run {Path(__file__).name}")
+            name = path.relative_to(HERE)
+            complaints.append(f"{name} is not up to date: run {Path(__file__).name}")
         else:
-            path.write_text(new)
-    return stale if arguments == ["--check"] else 0
+            path.write_text(new, "utf-8")
+    for complaint in complaints:
+        print(complaint)
+    return 1 if complaints else 0
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ What a reader need not see stands in a comment of a line of its own:
 
 In outputs `...` stands for any text. A page has a directory of its own, a mailhub on
 the loopback interface (`mailsink` in statements) that `$SSMTP_CONF` leads to, and a
-failed store (`kept()`); the commands of bin/ are on the path. Statements of a page
-share their names.
+failed store (`kept()`); the commands of bin/ are on the path, behind those that a page
+makes in `stubs`, and `$CHECKOUT` is this checkout. Statements of a page share their
+names.
 """
 
 from __future__ import annotations
@@ -68,9 +69,10 @@ class Page:
     def __post_init__(self) -> None:
         self.state = self.place / "state"
         self.environ = {
+            "CHECKOUT": str(ROOT),
             "HOME": str(self.place),
             "LC_ALL": "C.UTF-8",
-            "PATH": f"{ROOT / 'bin'}:/usr/bin:/bin",
+            "PATH": f"{self.place / 'stubs'}:{ROOT / 'bin'}:/usr/bin:/bin",
             "SSMTP_CONF": str(self.sink.config),
             "XDG_STATE_HOME": str(self.state),
         }
@@ -117,10 +119,9 @@ class Page:
 
     def console(self, block: Block) -> None:
         """Compare what the commands of a session say."""
-        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-            command, _, expected = part.partition("\n")
+        for command, expected in commands(block.text):
             said = self.shell(command)
-            assert _is_like(expected, said), f"$ {command}\n{said}"
+            assert is_like(expected, said), f"$ {command}\n{said}"
 
     def shell(self, command: str) -> str:
         """Run a command, which must end with 0; return all that it says."""
@@ -138,7 +139,15 @@ class Page:
         return said
 
 
-def _is_like(expected: str, said: str) -> bool:
+def commands(session: str) -> Iterator[tuple[str, str]]:
+    """Yield each command of a session, and what is expected of it."""
+    for part in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
+        command, _, expected = part.partition("\n")
+        yield command, expected
+
+
+def is_like(expected: str, said: str) -> bool:
+    """Tell whether an output is what was expected; `...` is any text."""
     pieces = map(re.escape, expected.rstrip("\n").split("..."))
     lines = [line.rstrip() for line in said.splitlines()]
     return re.fullmatch(".*?".join(pieces), "\n".join(lines), re.DOTALL) is not None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from ssmtp.contrib.mailsink import mailsink as mailsink
 from tests.docs import pages
 
-DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [path for path in sorted(DOCS.glob("*.md")) if pages.blocks(path.read_text())]
+# The Spanish README has the same commands: test_readme.py.
+TEXTS = [pages.ROOT / "README.md", *sorted((pages.ROOT / "docs").glob("*.md"))]
+PAGES = [path for path in TEXTS if pages.blocks(path.read_text())]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -21,7 +20,7 @@ def test_page(path, mailsink, tmp_path):
 
 def test_there_are_examples():
     """The pages that show sessions and code are among those that are run."""
-    assert {"ctl.md", "python.md"} <= {path.name for path in PAGES}
+    assert {"README.md", "ctl.md", "python.md"} <= {path.name for path in PAGES}
 
 
 def played(text, mailsink, tmp_path):
