@@ -42,6 +42,11 @@ class Plan:
         self.warn = False
         self.failure: Failure | None = None
 
+    @property
+    def reports(self) -> bool:
+        """Whether a message of our own may come of it, which is queued, too."""
+        return self.warn or any(state in OWED for _, state, _ in self.records)
+
     def sends_all(self, entry: Entry) -> bool:
         """Tell whether every recipient of the message has it now."""
         if not all(state == SENT for _, state, _ in self.records):

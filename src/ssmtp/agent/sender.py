@@ -118,6 +118,7 @@ class Sender:
         self._blocked_until = 0.0
         self._status_at = 0.0
         self._config_stamp = self._stamps()
+        self._read_again = False
         self.pools: dict[tuple[str, ...], Pool] = {}
         self.default = self._pool(config.mailhubs)
         self._restore()
@@ -151,7 +152,7 @@ class Sender:
     def _signals(self, now: float) -> None:
         if self.look_wanted:
             self.look_wanted = False
-            self._config_stamp = ()
+            self._read_again = True
             self.flush()
         if self.stop_wanted and not self.stopping:
             self.stopping = True
@@ -343,6 +344,7 @@ class Sender:
                 return None
             if claim is None:
                 self._drop(name)
+                self._stamp = -1  # it may just be coming in: glance again
             elif self._fits(claim, pool):
                 return claim
         return None
@@ -421,6 +423,8 @@ class Sender:
         else:
             if entry.open and not made.sends_all(entry):
                 self._plan_look(made.next_try)
+            if made.reports:
+                self._plan_look(time.time())
         self._over(claim.id)
         self._tell(claim, result, made, hub, seconds)
 
@@ -457,6 +461,7 @@ class Sender:
             self.disk_trouble(failure)
         except Exception as error:
             self.stumbled_over(error)
+        self._plan_look(time.time())  # there may be a report
         self._over(claim.id)
 
     def _quarantine(self, claim: Claim) -> Talk:
@@ -533,13 +538,16 @@ class Sender:
     def fresh_config(self) -> Config:
         """Return the configuration, read again if it has changed."""
         stamps = self._stamps()
-        if stamps != self._config_stamp:
+        changed = stamps != self._config_stamp
+        if changed or self._read_again:
             config = configfile.load(self.config.path)
-            self._config_stamp = stamps
+            self._config_stamp, self._read_again = stamps, False
             self.config = config
             self.trace = Trace(journal.dialogue) if config.debug else None
             self.rate = Rate(config.rate_limit)
-            # Whoever changed it wants to see whether it works now.
+        if changed:
+            # Whoever changed it wants to see whether it works now. Only asking for
+            # everything to be tried is not enough: accounts are locked that way.
             for pool in self.pools.values():
                 pool.site.refusals.clear()
         return self.config
@@ -588,6 +596,7 @@ class Sender:
             yield self.commits.work(lambda: notices.write(queue, config, site))
         except Failure as failure:
             self.disk_trouble(failure)
+        self._plan_look(time.time())
 
     def changed(self) -> None:
         """Have site.json written soon."""
