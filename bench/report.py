@@ -30,10 +30,14 @@ class Goal:
 
 
 class Part:
-    """What a section of the benchmark found; `notes` stand below its rows."""
+    """What a section of the benchmark found; `notes` stand below its rows.
 
-    def __init__(self, title: str) -> None:
+    `aims` is the heading of the table that its goals stand in.
+    """
+
+    def __init__(self, title: str, aims: str = "to reach") -> None:
         self.title = title
+        self.aims = aims
         self.rows: list[Row] = []
         self.goals: list[Goal] = []
         self.notes: list[str] = []
@@ -51,15 +55,15 @@ class Report:
 
     def markdown(self) -> str:
         """Return the whole report."""
-        goals = [goal for part in self.parts for goal in part.goals]
         blocks = [_table(("machine", ""), self.facts)]
-        if goals:
-            head = ("to reach", "bound", "measured", "met")
-            rows = [
-                (g.measure, g.bound, g.measured, "yes" if g.met else "**no**")
-                for g in goals
-            ]
-            blocks.append(_table(head, rows))
+        tables: dict[str, list[tuple[str, ...]]] = {}
+        for part in self.parts:
+            for g in part.goals:
+                met = "yes" if g.met else "**no**"
+                row = (g.measure, g.bound, g.measured, met)
+                tables.setdefault(part.aims, []).append(row)
+        for aims, rows in tables.items():
+            blocks.append(_table((aims, "bound", "measured", "met"), rows))
         blocks.append(self._measures())
         for part in self.parts:
             blocks += part.notes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.report import Part
-from bench.sections import costs, delay, direct, growth, parsing
+from bench.sections import costs, delay, direct, growth, parsing, queue
 from bench.stage import Stage
 
 SECTIONS: dict[str, Callable[[Stage], Part]] = {
@@ -18,4 +18,5 @@ SECTIONS: dict[str, Callable[[Stage], Part]] = {
     "costs": costs.measure,
     "growth": growth.measure,
     "parsing": parsing.measure,
+    "queue": queue.measure,
 }

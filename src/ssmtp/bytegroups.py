@@ -8,7 +8,7 @@ group, and nothing else is different.
 from __future__ import annotations
 
 import sys
-from _frozen_importlib_external import _write_atomic
+from _frozen_importlib_external import _write_atomic  # type: ignore[attr-defined]
 from marshal import dumps
 
 from ssmtp.bytecode import GROUP_HEAD, Finder
