@@ -119,7 +119,7 @@ def test_closing():
 def test_without_nameless_files(tmp_path, monkeypatch):
     """Where the system has no nameless files, the name is gone at once."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.delattr(os, "O_TMPFILE")
+    monkeypatch.delattr(posix, "O_TMPFILE")
     body = fill(*[LINE * 900] * 20)
 
     assert [] == os.listdir(tmp_path)

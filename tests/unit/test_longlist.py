@@ -131,6 +131,15 @@ def test_a_long_list_of_names():
     ] == done.body.split(", ")
 
 
+@pytest.mark.parametrize("longest", [1, 1 << 20], ids=["long", "short"])
+def test_whole_addresses_are_left_alone(monkeypatch, longest):
+    """A list in which nothing is to be done is the one that was written."""
+    monkeypatch.setattr(author, "_LONGEST", longest)
+    f = Field("To", " a@x.example" + ",\n A <b@y.example>" * 100)
+
+    assert f is author.completed(f, names(), [])
+
+
 def test_what_has_no_clear_meaning():
     """A member that cannot be read leaves the field as it is, with the place named."""
     notes: list[str] = []
