@@ -30,7 +30,8 @@ help:
 	@echo '             and again, to a mailhub that fails (MESSAGES=100000 SEED=1)'
 	@echo 'make coverage  do the unit tests cover what decides on a message, each branch of it?'
 	@echo 'make mutate  change smtp/ and address in small ways: do the tests notice?'
-	@echo 'make man     write the tables of the program into manual pages and completions'
+	@echo 'make man     write the tables of the program into manual pages and completions, and'
+	@echo '             its texts into the catalogues of other languages'
 	@echo 'make deb     build the Debian packages into dist/ (debhelper, dh-python)'
 	@echo 'make format  let ruff put the code in order'
 	@echo 'make setup   make .venv with the development tools (test and lint do it too)'
@@ -47,6 +48,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/words/generate.py --check
 	$(BIN)/python docs/man/generate.py --check
 	$(BIN)/python docs/completions/generate.py --check
 
@@ -83,9 +85,11 @@ mutate: $(STAMP)
 	        --no-input --editable '.[mutation]'
 	$(BIN)/python -m tests.mutation.run $(ARGS)
 
+# The catalogue last: it complains of what only a person can translate.
 man: $(STAMP)
 	$(BIN)/python docs/man/generate.py
 	$(BIN)/python docs/completions/generate.py
+	$(BIN)/python docs/words/generate.py
 
 # From a copy: debhelper would leave its files here, and the packages beside the checkout.
 deb:

@@ -14,6 +14,12 @@ from hypothesis import settings
 from ssmtp import guard, journal
 from ssmtp.spool import places
 
+# English, whatever the machine speaks. Tests of other languages ask for them.
+for _name in [*os.environ]:
+    if _name == "LANGUAGE" or _name.startswith("LC_"):
+        del os.environ[_name]
+os.environ["LANG"] = "C.UTF-8"
+
 # No deadline: the machine is shared. No database where the checkout is read-only.
 settings.register_profile("ssmtp", deadline=None)
 settings.register_profile("read-only", deadline=None, database=None)

@@ -7,8 +7,12 @@ exit status, whether there is something to write.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+
+# The help of the commands is in the language of the reader.
+os.environ["LC_ALL"] = "C"
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

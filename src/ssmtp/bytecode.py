@@ -65,11 +65,15 @@ class Finder:
             cls._group = f"{place}/__pycache__/{last}{GROUP}"
             cls._done = []
             cls._read = _group(cls._group)
-            for known in cls._read:
-                if known[0] == name:
-                    return _spec(known)
-                if known[0] not in sys.modules:
-                    cls._import(known)
+            try:
+                for known in cls._read:
+                    if known[0] == name:
+                        return _spec(known)
+                    if known[0] not in sys.modules:
+                        cls._import(known)
+            except Exception:
+                # What is wrong with it will be seen without the group, too.
+                cls._read = []
         package = False
         try:
             facts = posix.stat(f"{place}/{last}.py")
@@ -132,6 +136,8 @@ class Finder:
         sys.modules[name] = module
         cls._depth += 1
         try:
+            if parent not in sys.modules:  # it was there when the group was written
+                __import__(parent)
             exec(code, names)
         except BaseException:
             del sys.modules[name]

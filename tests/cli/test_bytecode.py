@@ -115,6 +115,46 @@ def test_a_damaged_group_is_made_again(checkout, damage):
     assert whole == file.read_bytes()
 
 
+SESSION = """\
+EHLO here\r
+MAIL FROM:<ann@example.org>\r
+RCPT TO:<bob@example.org>\r
+DATA\r
+Subject: x\r
+\r
+hello\r
+.\r
+QUIT\r
+"""
+
+
+@pytest.mark.parametrize("first", ["-bs", "-q", "-bp"])
+def test_the_order_of_roads_does_not_matter(checkout, tmp_path, first):
+    """A group that was written on one road serves all others."""
+    conf = tmp_path / "ssmtp.conf"
+    conf.write_text("mailhub=127.0.0.1:1\nrewriteDomain=example.org\n")
+    conf.chmod(0o600)
+
+    def run(*words: str, text: str = "Subject: x\n\nhello\n") -> tuple[int, str]:
+        done = subprocess.run(
+            [PYTHON, "-IS", str(checkout / "bin/ssmtp"), "-C", str(conf), *words],
+            input=text,
+            capture_output=True,
+            text=True,
+            env={"XDG_STATE_HOME": str(tmp_path)},
+            timeout=20,
+        )
+        return done.returncode, done.stderr
+
+    for _ in range(2):
+        run(first, text=SESSION)
+    for _ in range(3):
+        code, said = run("ann@example.org")
+
+        assert 75 == code, said
+    assert list(checkout.rglob("direct.*.group"))
+
+
 def test_who_may_not_write_there_is_not_told(checkout):
     """Without a place for a group all goes on without one."""
     group(checkout).unlink()

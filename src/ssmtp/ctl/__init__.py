@@ -16,11 +16,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from ssmtp.ctl import words
+from ssmtp.ctl.words import _
 from ssmtp.errors import EX_TEMPFAIL, EX_USAGE, Failure, bug
 
 VERBS = {
+    "setup": "find your mailhub, test it, and write the configuration",
+    "migrate": "take over the configuration of another program",
     "send": "send a mail with files, from the command line",
     "explain": "show what would become of a message, and send nothing",
+    "doctor": "find out why mail does not go out, and say what to do",
     "demo": "send a mail to an embedded mailhub, and show all of it",
     "sink": "run a mailhub on this machine that shows what it is sent",
     "queue": "list, show, retry, hold and drop the messages that are not sent yet",
@@ -32,9 +37,12 @@ VERBS = {
 
 EXAMPLES = """\
 Examples:
+  ssmtpctl setup you@example.com    find your mailhub, test it, and configure it
+  ssmtpctl migrate --dry-run        take over what msmtp, Postfix or others have
   ssmtpctl demo                     see a mail delivered through TLS and AUTH
   ssmtpctl send -s Hi -m Hello. ann@example.org   write a mail, with files if you like
   ssmtpctl explain -- -t < message  see what would become of a message, and why
+  ssmtpctl doctor                   why does mail not go out, and what to do?
   ssmtpctl sink --port 2525         watch the mail that programs send
   ssmtpctl queue                    list what could not be sent
   ssmtpctl queue retry --all        send it again
@@ -47,8 +55,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, examples: str = "", **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        if options.get("epilog"):
+            options["epilog"] = words.page(options["epilog"])
         super().__init__(*args, **options)
-        self.examples = examples
+        self.examples = words.page(examples) if examples else ""
 
     def format_help(self) -> str:
         """Return the examples, then what argparse has to say."""
@@ -57,23 +67,30 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and what to do, in one line; exit 64."""
-        self.exit(EX_USAGE, f"{self.prog}: {message}; try {self.prog} --help\n")
+        said = _("{program}: {mistake}; try {program} --help")
+        self.exit(EX_USAGE, said.format(program=self.prog, mistake=message) + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `ssmtpctl` and return the exit code (sysexits.h)."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    wanted = next((word for word in words if not word.startswith("-")), None)
+    given = list(sys.argv[1:] if argv is None else argv)
+    wanted = next((word for word in given if not word.startswith("-")), None)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Mailhubs say what they like, in letters that the locale may not have.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    words.begin()
+    if "--json" in given:
+        words.for_programs()  # before the verb makes tables of texts
     parser = Parser(
         prog="ssmtpctl",
-        description="Look after the mail that this machine submits.",
+        description=_("Look after the mail that this machine submits."),
         examples=EXAMPLES,
     )
     parser.add_argument(
-        "--version", action="store_true", help="print the version and exit"
+        "--version", action="store_true", help=_("print the version and exit")
     )
     subparsers = parser.add_subparsers(
-        dest="verb", metavar="COMMAND", title="commands", parser_class=Parser
+        dest="verb", metavar=_("COMMAND"), title=_("commands"), parser_class=Parser
     )
     run: Callable[[argparse.Namespace], int] | None = None
     for verb, summary in VERBS.items():
@@ -82,8 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.add(subparsers)
             run = module.run
         else:
-            subparsers.add_parser(verb, help=summary)
-    args = parser.parse_args(words)
+            subparsers.add_parser(verb, help=_(summary))
+    args = parser.parse_args(given)
     if args.version:
         from ssmtp.ctl import version
 
@@ -95,9 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Mailhubs say what they like, in letters that the locale may not have.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if getattr(args, "json", False):
+        words.for_programs()
     try:
         code = run(args)
         sys.stdout.flush()
@@ -110,7 +126,7 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("ssmtpctl: interrupted", file=sys.stderr)
+        print("ssmtpctl: " + _("interrupted"), file=sys.stderr)
         return EX_TEMPFAIL
     except Exception as error:
         if os.environ.get("SSMTP_TRACEBACK"):

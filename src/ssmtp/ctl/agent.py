@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from ssmtp import configfile
+from ssmtp.ctl.words import _, counted
 from ssmtp.errors import (
     EX_CONFIG,
     EX_NOPERM,
@@ -42,49 +43,59 @@ def add(subparsers: Any) -> None:
     """Describe the verb and its own commands."""
     parser = subparsers.add_parser(
         "agent",
-        help="run the agent that queues and sends, and ask how it is",
+        help=_("run the agent that queues and sends, and ask how it is"),
         examples=EXAMPLES,
         epilog=EPILOG,
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        dest="command", metavar=_("COMMAND"), required=True
+    )
 
-    run_ = commands.add_parser("run", help="run both halves in the foreground")
+    run_ = commands.add_parser("run", help=_("run both halves in the foreground"))
     _paths(run_)
     run_.add_argument(
-        "--listen", metavar="PATH", help="the socket to make (AgentSocket=)"
+        "--listen", metavar=_("PATH"), help=_("the socket to make (AgentSocket=)")
     )
     run_.add_argument(
         "--user",
-        metavar="NAME",
-        help="for root: the user to become (default: ssmtp, if there is one)",
+        metavar=_("NAME"),
+        help=_("for root: the user to become (default: ssmtp, if there is one)"),
     )
 
-    accept = commands.add_parser("accept", help="run the half that programs talk to")
+    accept = commands.add_parser("accept", help=_("run the half that programs talk to"))
     _paths(accept)
     accept.add_argument(
         "--listen",
-        metavar="PATH",
-        help="the socket to make, when none is handed over by systemd",
+        metavar=_("PATH"),
+        help=_("the socket to make, when none is handed over by systemd"),
     )
 
-    send = commands.add_parser("send", help="run the half that talks to the mailhub")
+    send = commands.add_parser("send", help=_("run the half that talks to the mailhub"))
     _paths(send)
     send.add_argument(
-        "--link", metavar="PATH", help="the acceptor's socket for the sender"
+        "--link", metavar=_("PATH"), help=_("the acceptor's socket for the sender")
     )
 
-    status = commands.add_parser("status", help="tell how the agent is; for monitoring")
+    status = commands.add_parser(
+        "status", help=_("tell how the agent is; for monitoring")
+    )
     form = status.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one JSON object")
-    form.add_argument("--metrics", action="store_true", help="as Prometheus reads it")
-    status.add_argument("-C", dest="config", metavar="FILE", help="the configuration")
-    status.add_argument("--socket", metavar="PATH", help="which agent to ask")
+    form.add_argument("--json", action="store_true", help=_("one JSON object"))
+    form.add_argument(
+        "--metrics", action="store_true", help=_("as Prometheus reads it")
+    )
+    status.add_argument(
+        "-C", dest="config", metavar=_("FILE"), help=_("the configuration")
+    )
+    status.add_argument("--socket", metavar=_("PATH"), help=_("which agent to ask"))
 
 
 def _paths(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-C", dest="config", metavar="FILE", help="the configuration")
     parser.add_argument(
-        "--spool", metavar="PATH", help="the directory of the queue (Spool=)"
+        "-C", dest="config", metavar=_("FILE"), help=_("the configuration")
+    )
+    parser.add_argument(
+        "--spool", metavar=_("PATH"), help=_("the directory of the queue (Spool=)")
     )
 
 
@@ -126,7 +137,9 @@ def status(args: argparse.Namespace) -> int:
         sockets = handoff.agents(args.config, os.environ)
     try:
         if not sockets:
-            raise Failure("there is no agent", "start one, or name it with --socket")
+            raise Failure(
+                _("there is no agent"), _("start one, or name it with --socket")
+            )
         told = verbs.call(sockets[0], "XSTATUS", timeout=10.0)[0]
     except Failure as failure:
         if args.metrics:
@@ -142,7 +155,8 @@ def status(args: argparse.Namespace) -> int:
     elif args.json:
         print(json.dumps({"agent": sockets[0], "exit": code, **told}, indent=2))
     else:
-        print(f"agent at {escape(sockets[0])}: {escape(words)}")
+        where = _("agent at {socket}").format(socket=sockets[0])
+        print(f"{escape(where)}: {escape(words)}")
         print(_numbers(told))
     return code
 
@@ -150,16 +164,16 @@ def status(args: argparse.Namespace) -> int:
 def judged(told: dict[str, Any]) -> tuple[int, str]:
     """Return the exit code for what XSTATUS tells, and the reason in words."""
     if told["sender"] != "connected":
-        return EX_TEMPFAIL, "the sender does not run, so nothing is sent"
+        return EX_TEMPFAIL, _("the sender does not run, so nothing is sent")
     for site in (told["site"] or {}).get("sites", ()):
         if site["state"] != "ok":
             words = f"{', '.join(site['mailhubs'])}: {site['what']}"
             if site.get("next_step"):
                 words += f"; {site['next_step']}"
             if site.get("next_try"):
-                words += f"; tried again {_when(site['next_try'])}"
+                words += "; " + _when(site["next_try"])
             return STATES.get(site["kind"], EX_TEMPFAIL), words
-    return EX_OK, "all is well"
+    return EX_OK, _("all is well")
 
 
 def _metrics(told: dict[str, Any] | None) -> None:
@@ -170,22 +184,29 @@ def _metrics(told: dict[str, Any] | None) -> None:
 
 
 def _numbers(told: dict[str, Any]) -> str:
-    if not told["messages"]:
-        words = "nothing is waiting"
+    number = told["messages"]
+    if not number:
+        words = _("nothing is waiting")
     else:
-        plural = "" if told["messages"] == 1 else "s"
-        words = f"{told['messages']} message{plural} waiting"
+        words = counted("{number} message waiting", "{number} messages waiting", number)
+        words = words.format(number=number)
         if told["oldest"]:
             hours = max(time.time() - told["oldest"], 0) / 3600
-            words += f", the oldest for {hours:.1f} h"
+            words += ", " + _("the oldest for {hours:.1f} h").format(hours=hours)
     if told["failed"]:
-        words += f"; {told['failed']} given up (ssmtpctl queue)"
+        number = told["failed"]
+        lost = counted("{number} given up", "{number} given up", number)
+        words += f"; {lost.format(number=number)} (ssmtpctl queue)"
     return words
 
 
 def _when(at: float) -> str:
     left = int(at - time.time())
-    return f"in {left // 60} min {left % 60} s" if left > 0 else "now"
+    if left <= 0:
+        return _("tried again now")
+    minutes, seconds = divmod(left, 60)
+    again = _("tried again in {minutes} min {seconds} s")
+    return again.format(minutes=minutes, seconds=seconds)
 
 
 def _config(args: argparse.Namespace) -> str:

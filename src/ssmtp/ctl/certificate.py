@@ -11,6 +11,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
+from ssmtp.ctl.words import _
 from ssmtp.errors import SystemTrouble
 
 CONFIGURATION = """\
@@ -82,8 +83,10 @@ def server_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
         context.load_cert_chain(certificate, key)
     except OSError as error:
         raise SystemTrouble(
-            f"{certificate} cannot be used as a certificate: {error}",
-            "give a PEM file with --cert, and its key with --key",
+            _("{file} cannot be used as a certificate: {reason}").format(
+                file=certificate, reason=error
+            ),
+            _("give a PEM file with --cert, and its key with --key"),
         ) from None
     return context
 
@@ -106,14 +109,22 @@ def _openssl(directory: Path, words: str) -> None:
         )
     except FileNotFoundError:
         raise SystemTrouble(
-            "the openssl command is not here, and it is needed to make a certificate",
-            "install it (Debian, Ubuntu: apt install openssl)",
+            _(
+                "the openssl command is not here, and it is needed to make a"
+                " certificate"
+            ),
+            _("install it (Debian, Ubuntu: apt install openssl)"),
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SystemTrouble(f"openssl cannot be run: {error}") from None
+        raise SystemTrouble(
+            _("openssl cannot be run: {reason}").format(reason=error)
+        ) from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
+        reason = said[-1] if said else _("no reason")
         raise SystemTrouble(
-            f"openssl {words.split()[0]} failed: {said[-1] if said else 'no reason'}",
-            "give a certificate with --cert and --key",
+            _("openssl {command} failed: {reason}").format(
+                command=words.split()[0], reason=reason
+            ),
+            _("give a certificate with --cert and --key"),
         )

@@ -29,6 +29,7 @@ from ssmtp import accounts
 from ssmtp.ctl import certificate, scratch
 from ssmtp.ctl.mailhub import Mailhub, Received
 from ssmtp.ctl.sink import shown
+from ssmtp.ctl.words import _, counted
 from ssmtp.errors import EX_OK, SystemTrouble
 
 USER = "demo"
@@ -51,6 +52,11 @@ The line above is a lone dot, and this one comes after it.
 EXAMPLES = """\
 Examples:
   ssmtpctl demo          see a mail delivered through TLS and AUTH
+  ssmtpctl demo --json   only what was checked, and whether it was so
+"""
+EPILOG = """\
+Nothing leaves this machine, nothing is left behind; it takes a few seconds. The exit
+status is 1 if a check fails.
 """
 
 
@@ -58,13 +64,12 @@ def add(subparsers: Any) -> None:
     """Describe the verb."""
     parser = subparsers.add_parser(
         "demo",
-        help="send a mail to an embedded mailhub, and show all of it",
+        help=_("send a mail to an embedded mailhub, and show all of it"),
         examples=EXAMPLES,
-        epilog="Nothing leaves this machine, nothing is left behind; it takes a few "
-        "seconds. The exit status is 1 if a check fails.",
+        epilog=EPILOG,
     )
     parser.add_argument(
-        "--json", action="store_true", help="print the checks only, as JSON"
+        "--json", action="store_true", help=_("print the checks only, as JSON")
     )
 
 
@@ -76,10 +81,8 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(tale):
         with _signals(), scratch.directory("ssmtp-demo-") as directory:
             checks = _demonstrate(directory)
-        gone = Check(
-            not directory.exists(), f"nothing is left behind ({directory} is gone)"
-        )
-        checks.append(gone)
+        gone = _("nothing is left behind ({directory} is gone)")
+        checks.append(Check(not directory.exists(), gone.format(directory=directory)))
         code = _verdict(checks)
     if args.json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
@@ -136,7 +139,7 @@ def _demonstrate(directory: Path) -> list[Check]:
     sendmail = _sendmail()
     password = secrets.token_urlsafe(12)
     authority, cert, key = certificate.make(directory)
-    _title("1. A mailhub that is not easily satisfied")
+    _title(_("1. A mailhub that is not easily satisfied"))
     taken: list[Taken] = []
 
     def handle(received: Received) -> None:
@@ -152,16 +155,18 @@ def _demonstrate(directory: Path) -> list[Check]:
     hub.start()
     try:
         print(
-            f"It listens on 127.0.0.1, port {hub.port}, takes mail over TLS only, and "
-            "only after\nAUTH. Its certificate was made a moment ago."
+            _(
+                "It listens on 127.0.0.1, port {port}, takes mail over TLS only, and "
+                "only after\nAUTH. Its certificate was made a moment ago."
+            ).format(port=hub.port)
         )
         conf = _configure(directory, hub.port, authority, password)
         done = _send(sendmail, conf, directory)
     finally:
         hub.close(grace=2.0)
-    _title("5. The message as it arrived")
+    _title(_("5. The message as it arrived"))
     if not taken:
-        print("Nothing arrived.")
+        print(_("Nothing arrived."))
     for one in taken:
         _show(one)
     return _checks(done, taken, password, directory)
@@ -179,8 +184,8 @@ def _sendmail() -> list[str]:
         if ssmtpctl.name == "ssmtpctl" and os.access(sendmail, os.X_OK):
             return [os.fspath(sendmail)]
     raise SystemTrouble(
-        "the sendmail command of this installation was not found",
-        "install the package again, or run bin/ssmtpctl demo from a checkout",
+        _("the sendmail command of this installation was not found"),
+        _("install the package again, or run bin/ssmtpctl demo from a checkout"),
     )
 
 
@@ -203,10 +208,10 @@ AuthPass={password}
     revaliases = f"{login}:me@example.org\n"
     _private(conf, text)
     _private(directory / "revaliases", revaliases)
-    _title("2. The configuration, a classic one")
-    print(f"{conf.name} (for its owner's eyes only, mode 0600):")
+    _title(_("2. The configuration, a classic one"))
+    print(_("ssmtp.conf (for its owner's eyes only, mode 0600):"))
     _indented(text.replace(password, "••••••••"))
-    print("revaliases (who you are: your login, and your address):")
+    print(_("revaliases (who you are: your login, and your address):"))
     _indented(revaliases)
     return conf
 
@@ -230,9 +235,9 @@ def _send(
     sendmail: list[str], conf: Path, directory: Path
 ) -> subprocess.CompletedProcess[bytes]:
     words = [*sendmail, "-t", "-i", "-v", "-C", os.fspath(conf)]
-    _title("3. The command, and the message on its standard input")
+    _title(_("3. The command, and the message on its standard input"))
     _indented("$ " + shlex.join(words))
-    print("-t takes the recipients from the header, -v shows the dialogue.")
+    print(_("-t takes the recipients from the header, -v shows the dialogue."))
     _indented(MESSAGE)
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -249,9 +254,11 @@ def _send(
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SystemTrouble(f"sendmail did not do its work: {error}") from None
-    _title("4. The dialogue")
-    print("Secrets are shown as dots.")
+        raise SystemTrouble(
+            _("sendmail did not do its work: {reason}").format(reason=error)
+        ) from None
+    _title(_("4. The dialogue"))
+    print(_("Secrets are shown as dots."))
     for line in done.stderr.splitlines():
         _indented(shown(line))
     return done
@@ -259,11 +266,11 @@ def _send(
 
 def _show(one: Taken) -> None:
     received = one.received
-    print("The envelope, which the recipients do not get to see:")
-    _indented(f"from <{received.sender.text}>")
+    print(_("The envelope, which the recipients do not get to see:"))
+    _indented(_("from <{address}>").format(address=received.sender.text))
     for recipient in one.recipients:
-        _indented(f"to   <{recipient}>")
-    print("The message:")
+        _indented(_("to   <{address}>").format(address=recipient))
+    print(_("The message:"))
     for line in one.content.split(b"\r\n")[:-1]:
         _indented(shown(line))
 
@@ -277,11 +284,15 @@ def _checks(
     """Compare what was promised with what the mailhub received."""
     dialogue = done.stderr.decode("utf-8", "replace")
     kept = [path for path in (directory / "state").rglob("*") if path.is_file()]
+    arrived = counted(
+        "{number} message arrived", "{number} messages arrived", len(taken)
+    )
+    status = _("sendmail's exit status is {status}")
     checks = [
-        Check(done.returncode == 0, f"sendmail's exit status is {done.returncode}"),
-        Check(len(taken) == 1, f"{len(taken)} message arrived"),
-        Check(not kept, "nothing had to be kept for another try"),
-        Check(password not in dialogue, "the password is not in the dialogue"),
+        Check(done.returncode == 0, status.format(status=done.returncode)),
+        Check(len(taken) == 1, arrived.format(number=len(taken))),
+        Check(not kept, _("nothing had to be kept for another try")),
+        Check(password not in dialogue, _("the password is not in the dialogue")),
     ]
     if len(taken) != 1:
         return checks
@@ -289,51 +300,58 @@ def _checks(
     received = one.received
     content = one.content.decode("utf-8", "replace")
     typed_body = MESSAGE.partition("\n\n")[2]
-    tls = received.tls or "no TLS"
+    tls = received.tls or _("no TLS")
     return [
         *checks,
         Check(
             tls.startswith(("TLSv1.2", "TLSv1.3")) and ", verified" in dialogue,
-            f"delivered over {tls}, certificate verified",
+            _("delivered over {tls}, certificate verified").format(tls=tls),
         ),
         Check(
             received.user == USER,
-            f"logged in as {received.user} ({received.mechanism})",
+            _("logged in as {user} ({mechanism})").format(
+                user=received.user, mechanism=received.mechanism
+            ),
         ),
         Check(
             ROOT_GOES_TO in one.recipients and "root" not in one.recipients,
-            f"root became {ROOT_GOES_TO}",
+            _("root became {address}").format(address=ROOT_GOES_TO),
         ),
-        Check(CC in one.recipients, f"the Cc recipient gets it: {CC}"),
+        Check(
+            CC in one.recipients,
+            _("the Cc recipient gets it: {address}").format(address=CC),
+        ),
         Check(
             BCC in one.recipients and BCC not in content and not one.fields("Bcc"),
-            f"the Bcc recipient gets it and stays secret: {BCC}",
+            _("the Bcc recipient gets it and stays secret: {address}").format(
+                address=BCC
+            ),
         ),
         Check(
             received.sender.text == "me@example.org"
             and "me@example.org" in "".join(one.fields("From")),
-            "it comes from me@example.org, as revaliases says",
+            _("it comes from me@example.org, as revaliases says"),
         ),
         Check(
             len(one.fields("Date")) == 1 and len(one.fields("Message-ID")) == 1,
-            "Date and Message-ID were added",
+            _("Date and Message-ID were added"),
         ),
         Check(
             one.fields("Subject") == ["Grüße aus der Küche"]
             and one.body() == typed_body,
-            "subject and text arrived as they were typed, umlauts, lone dot and all",
+            _("subject and text arrived as they were typed, umlauts, lone dot and all"),
         ),
     ]
 
 
 def _verdict(checks: list[Check]) -> int:
-    _title("6. Was it all true?")
+    _title(_("6. Was it all true?"))
     for check in checks:
-        print(f"  [{'ok' if check.passed else 'FAILED'}] {check.promise}")
+        print(f"  [{_('ok') if check.passed else _('FAILED')}] {check.promise}")
     if not all(check.passed for check in checks):
-        print("\nSomething is not as it should be: please report it.")
+        print("\n" + _("Something is not as it should be: please report it."))
         return 1
-    print("\nWatch the mail of your own programs: ssmtpctl sink --help")
+    print("\n" + _("Watch the mail of your own programs: ssmtpctl sink --help"))
     return EX_OK
 
 

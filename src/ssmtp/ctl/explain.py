@@ -10,6 +10,7 @@ from typing import Any
 
 from ssmtp import delivery, intake, options
 from ssmtp.ctl.reasons import explained
+from ssmtp.ctl.words import _, marked
 from ssmtp.errors import EX_OK, UsageError
 from ssmtp.smtp.reply import escaped
 
@@ -25,13 +26,16 @@ What follows -- is taken as sendmail would take it; without recipients as with -
 exit code is that of sendmail as far as the mailhub has no part in it.
 """
 TLS = {
-    "implicit": "TLS from the first octet",
-    "starttls": "STARTTLS, required",
-    "opportunistic": "STARTTLS if it is offered",
-    "none": "no TLS",
+    "implicit": marked("TLS from the first octet"),
+    "starttls": marked("STARTTLS, required"),
+    "opportunistic": marked("STARTTLS if it is offered"),
+    "none": marked("no TLS"),
 }
 # What is missing in the second and the third form of the content.
-LACKS = ("does not offer SMTPUTF8", "does not offer 8BITMIME, either")
+LACKS = (
+    marked("If the mailhub does not offer SMTPUTF8"),
+    marked("If the mailhub does not offer 8BITMIME, either"),
+)
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -39,13 +43,16 @@ def add(subparsers: Any) -> None:
     """Describe the verb."""
     parser = subparsers.add_parser(
         "explain",
-        help="show what would become of a message, and send nothing",
+        help=_("show what would become of a message, and send nothing"),
         examples=EXAMPLES,
         epilog=EPILOG,
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help=_("for programs"))
     parser.add_argument(
-        "words", nargs="*", metavar="-- OPTION", help="options of sendmail, recipients"
+        "words",
+        nargs="*",
+        metavar=_("-- OPTION"),
+        help=_("options of sendmail, recipients"),
     )
 
 
@@ -54,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
     words = [os.fsencode(w).decode("utf-8", "surrogateescape") for w in args.words]
     asked = options.scan("sendmail", words)
     if asked.mode != "send":
-        raise UsageError("only what sends a message can be explained", "leave out -b…")
+        raise UsageError(
+            _("only what sends a message can be explained"), _("leave out -b…")
+        )
     if not asked.recipients:
         asked.read_recipients = True
     terminal = os.isatty(0)
@@ -72,45 +81,57 @@ def run(args: argparse.Namespace) -> int:
 
 def lines(told: dict[str, Any]) -> Iterator[str]:
     """Yield the explanation as text."""
-    yield f"Configuration {told['configuration']}"
-    yield from (f"  {note}" for note in told["notes"])
+    yield _("Configuration {path}").format(path=told["configuration"])
+    yield from (f"  {_said(note)}" for note in told["notes"])
     if told["agent"]:
-        yield f"  handed to the agent at {told['agent']}, which reads its own"
+        handed = _("handed to the agent at {socket}, which reads its own")
+        yield f"  {handed.format(socket=told['agent'])}"
     yield ""
-    yield "Envelope"
-    yield f"  from <{told['from']}>"
+    yield _("Envelope")
+    yield "  " + _("from <{address}>").format(address=told["from"])
     yield f"       {told['from_rule']}"
     for one in told["to"]:
-        yield f"  to   <{one['address']}>"
+        yield "  " + _("to   <{address}>").format(address=one["address"])
         yield f"       {one['rule']}"
     yield ""
-    yield "Mailhub"
+    yield _("Mailhub")
     for hub in told["mailhubs"]:
         yield f"  {hub['mailhub']}"
         yield f"       {hub['rule']}"
-        yield f"       {TLS[hub['tls']]}: {hub['tls_rule']}"
+        yield f"       {_(TLS[hub['tls']])}: {hub['tls_rule']}"
         yield f"       AUTH: {hub['auth']}"
     yield ""
-    yield "Message"
-    yield from (f"  ! {note}" for note in told["input"])
+    yield _("Message")
+    yield from (f"  ! {_said(note)}" for note in told["input"])
     for change in told["header"]:
         before, after = change["before"], change["after"]
         yield f"  {SIGNS[change['change']]} {before or after}"
         if before and after:
             yield f"    {after}"
-        yield f"       {change['rule']}"
+        yield f"       {_said(change['rule'])}"
     yield from _forms(told["content"])
+
+
+def _said(reason: str) -> str:
+    """Return a reason in the reader's language; the road of a message has English."""
+    said = _(reason)
+    if said == reason:
+        for mark in ("; ", ": "):
+            first, found, rest = reason.partition(mark)
+            if found:
+                return f"{_said(first)}{mark}{_said(rest)}"
+    return said
 
 
 def _forms(content: list[dict[str, Any]]) -> Iterator[str]:
     best = content[0]
-    yield from (f"  ! {note}" for note in best["notes"])
-    yield f"  {best['size']} octets"
+    yield from (f"  ! {_said(note)}" for note in best["notes"])
+    yield "  " + _("{number} octets").format(number=best["size"])
     known = set(best["notes"])
     for form, lack in zip(content[1:], LACKS, strict=True):
         new = [note for note in form["notes"] if note not in known]
         known.update(new)
         if new:
             yield ""
-            yield f"If the mailhub {lack}"
-            yield from (f"  ! {note}" for note in new)
+            yield _(lack)
+            yield from (f"  ! {_said(note)}" for note in new)

@@ -7,6 +7,7 @@ import sys
 import time
 
 from ssmtp.ctl.queued import Row
+from ssmtp.ctl.words import _
 from ssmtp.spool import listing
 from ssmtp.spool.entry import Entry
 from ssmtp.spool.keptfile import escape
@@ -55,7 +56,12 @@ def _cells(entry: Entry | Row) -> tuple[str, str, str, str, str]:
 
 def table(entries: list[Entry | Row]) -> None:
     """Print a line for each message; on a terminal none is longer than that."""
-    rows = [("ID", "AGE", "SIZE", "STATE", "SENDER", "RECIPIENTS", "REASON")]
+    rows = [
+        (
+            *(_("ID"), _("AGE"), _("SIZE"), _("STATE")),
+            *(_("SENDER"), _("RECIPIENTS"), _("REASON")),
+        )
+    ]
     rows += [
         (escape(entry.id), age(time.time() - time_of(entry)), *_cells(entry))
         for entry in entries
@@ -70,8 +76,10 @@ def table(entries: list[Entry | Row]) -> None:
 
 def summary(entry: Entry | Row) -> str:
     """Say what a message was."""
-    octets, _, sender, recipients, _ = _cells(entry)
-    return f"{octets} from {sender} to {recipients}"
+    octets, _state, sender, recipients, _reason = _cells(entry)
+    return _("{size} from {sender} to {recipients}").format(
+        size=octets, sender=sender, recipients=recipients
+    )
 
 
 def _recipients(entry: Entry) -> str:

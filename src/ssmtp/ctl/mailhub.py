@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
+from ssmtp.ctl.words import _
 from ssmtp.errors import SystemTrouble
 from ssmtp.smtp.events import (
     Abandoned,
@@ -108,8 +109,10 @@ class Mailhub:
             number = getattr(error, "errno", None)
             reason = os.strerror(number) if number and number > 0 else error
             raise SystemTrouble(
-                f"cannot listen on {host} port {port}: {reason}",
-                "choose another --port; 0 takes any that is free",
+                _("cannot listen on {host} port {port}: {reason}").format(
+                    host=host, port=port, reason=reason
+                ),
+                _("choose another --port; 0 takes any that is free"),
             ) from None
         self.host: str = self._listener.getsockname()[0]
         self.port: int = self._listener.getsockname()[1]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ssmtp import extras
 from ssmtp.body import Body
+from ssmtp.ctl.words import _
 from ssmtp.intake import Intake
 
 LARGE = 5_000_000  # octets; less is gone before anybody could read a bar
@@ -58,7 +59,7 @@ def _rich(total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
 
     with progress.Progress(
-        progress.TextColumn("sending"),
+        progress.TextColumn(_("sending")),
         progress.BarColumn(),
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
@@ -73,17 +74,19 @@ def _rich(total: int) -> Iterator[Callable[[int], None]]:
 @contextlib.contextmanager
 def _plain(total: int) -> Iterator[Callable[[int], None]]:
     latest = 0.0
+    form = "\r" + _("sending {percent:3} % of {total} octets")
 
     def tell(done: int) -> None:
         nonlocal latest
         if time.monotonic() - latest >= SECONDS_BETWEEN:
             latest = time.monotonic()
-            sys.stderr.write(f"\rsending {done * 100 // total:3} % of {total} octets")
+            sys.stderr.write(form.format(percent=done * 100 // total, total=total))
             sys.stderr.flush()
 
     try:
         yield tell
     finally:
         # Blanks over it, not an escape sequence: any terminal understands them.
-        sys.stderr.write("\r" + " " * (len(f"sending 100 % of {total} octets")) + "\r")
+        width = len(form.format(percent=100, total=total)) - 1
+        sys.stderr.write("\r" + " " * width + "\r")
         sys.stderr.flush()

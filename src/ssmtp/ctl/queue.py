@@ -15,10 +15,11 @@ from typing import Any
 
 from ssmtp.ctl import complain, listed, queued
 from ssmtp.ctl.queued import Row
+from ssmtp.ctl.words import _, marked
 from ssmtp.errors import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, Failure, UsageError
 from ssmtp.options import Options
 from ssmtp.signals import Signals
-from ssmtp.spool import failed, listing
+from ssmtp.spool import failed
 from ssmtp.spool.entry import Entry
 from ssmtp.spool.keptfile import escape
 
@@ -51,10 +52,14 @@ States of what the agent has queued:
 """
 
 STATES = {
-    "deferred": "it can be sent again, once the reason is gone",
-    "refused": "refused for good; something has to change before it can be sent",
-    "in-doubt": "the mailhub may have it already, so that a retry may deliver it twice",
-    "damaged": "the file is not as it was written, and will not be sent",
+    "deferred": marked("it can be sent again, once the reason is gone"),
+    "refused": marked(
+        "refused for good; something has to change before it can be sent"
+    ),
+    "in-doubt": marked(
+        "the mailhub may have it already, so that a retry may deliver it twice"
+    ),
+    "damaged": marked("the file is not as it was written, and will not be sent"),
 }
 
 
@@ -62,49 +67,64 @@ def add(subparsers: Any) -> None:
     """Describe the verb and its own commands."""
     parser = subparsers.add_parser(
         "queue",
-        help="list, show, retry, hold and drop the messages that are not sent yet",
+        help=_("list, show, retry, hold and drop the messages that are not sent yet"),
         examples=EXAMPLES,
         epilog=EPILOG,
     )
     _listing_options(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar=_("COMMAND"))
 
-    _listing_options(commands.add_parser("list", help="list them (the default)"))
+    _listing_options(commands.add_parser("list", help=_("list them (the default)")))
 
-    show = commands.add_parser("show", help="show one message and why it is here")
+    show = commands.add_parser("show", help=_("show one message and why it is here"))
     show.add_argument("id", metavar="ID")
-    show.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    _json_option(show)
 
-    retry = commands.add_parser("retry", help="send messages again")
+    retry = commands.add_parser("retry", help=_("send messages again"))
     retry.add_argument("ids", metavar="ID", nargs="*")
-    retry.add_argument("--all", action="store_true", help="all but those in doubt")
+    retry.add_argument("--all", action="store_true", help=_("all but those in doubt"))
     retry.add_argument(
         "--in-doubt",
         action="store_true",
-        help="with --all: also those that may have been delivered already",
+        help=_("with --all: also those that may have been delivered already"),
     )
     retry.add_argument(
         "-C",
         dest="config",
-        metavar="FILE",
-        help="the configuration to use instead of the one of the run that failed",
+        metavar=_("FILE"),
+        help=_("the configuration to use instead of the one of the run that failed"),
     )
-    retry.add_argument("-v", "--verbose", action="store_true", help="show the dialogue")
-    retry.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    retry.add_argument(
+        "-v", "--verbose", action="store_true", help=_("show the dialogue")
+    )
+    _json_option(retry)
 
-    drop = commands.add_parser("drop", help="remove messages for good")
+    drop = commands.add_parser("drop", help=_("remove messages for good"))
     drop.add_argument("ids", metavar="ID", nargs="+")
-    drop.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    _json_option(drop)
 
     for name, help_ in (
-        ("hold", "keep messages in the agent's queue until they are released"),
-        ("release", "let the agent send messages that were held or given up"),
+        ("hold", _("keep messages in the agent's queue until they are released")),
+        ("release", _("let the agent send messages that were held or given up")),
     ):
         command = commands.add_parser(name, help=help_)
         command.add_argument("ids", metavar="ID", nargs="+")
+        _json_option(command)
 
-    commands.add_parser(
-        "flush", help="let the agent try everything now, as when the network comes up"
+    flush = commands.add_parser(
+        "flush",
+        help=_("let the agent try everything now, as when the network comes up"),
+    )
+    _json_option(flush)
+
+
+def _json_option(parser: argparse.ArgumentParser) -> None:
+    # Suppressed default: given before the command, it must survive it.
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help=_("for programs"),
     )
 
 
@@ -114,13 +134,13 @@ def _listing_options(parser: argparse.ArgumentParser) -> None:
         "--json",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="for programs: one JSON array",
+        help=_("for programs: one JSON array"),
     )
     parser.add_argument(
         "--all-users",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="root only: what is kept for everybody",
+        help=_("root only: what is kept for everybody"),
     )
 
 
@@ -144,7 +164,9 @@ def run(args: argparse.Namespace) -> int:
 def list_(args: argparse.Namespace) -> int:
     """Print a table, or a JSON array."""
     if args.all_users and os.getuid() != 0:
-        raise UsageError("--all-users is for root only", "leave it out to see yours")
+        raise UsageError(
+            _("--all-users is for root only"), _("leave it out to see yours")
+        )
     troubles: list[Failure] = []
     entries: list[Entry | Row] = []
     entries += failed.all_entries() if args.all_users else failed.entries()
@@ -153,7 +175,7 @@ def list_(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([listed.facts(entry) for entry in entries], indent=2))
     elif not entries:
-        print(listing.EMPTY)
+        print(_("Mail queue is empty"))
     else:
         listed.table(entries)
     return _told(troubles)
@@ -172,9 +194,10 @@ def show(args: argparse.Namespace) -> int:
         print(json.dumps(told, indent=2))
         return EX_OK
     say = sys.stderr.write
-    say(f"{escape(entry.id)}: {entry.state}, {STATES[entry.state]}\n")
+    say(f"{escape(entry.id)}: {entry.state}, {_(STATES[entry.state])}\n")
     if entry.damage:
-        say(f"The file {escape(entry.damage)}.\n")
+        damage = _("The file {damage}.").format(damage=escape(_(entry.damage)))
+        say(damage + "\n")
     say(f"{escape(entry.path)}\n\n")
     sys.stderr.flush()
     if entry.stamp is None:
@@ -194,7 +217,7 @@ def retry(args: argparse.Namespace) -> int:
     """Send messages again and say what became of each."""
     if bool(args.ids) == args.all:
         raise UsageError(
-            "retry takes either ids or --all", "`ssmtpctl queue` lists the ids"
+            _("retry takes either ids or --all"), _("`ssmtpctl queue` lists the ids")
         )
     told = []
     code = EX_OK
@@ -205,31 +228,31 @@ def retry(args: argparse.Namespace) -> int:
                 continue
             try:
                 queued.command(entry, "XFLUSH")
-                words, result = "the agent tries it now", "queued"
+                words, result = _("the agent tries it now"), marked("queued")
             except Failure as failure:
                 words, result = failure.sentence(), "queued"
                 code = failure.exit_code
         elif args.all and entry.state == "in-doubt" and not args.in_doubt:
-            result = "skipped"
-            words = (
+            result = marked("skipped")
+            words = _(
                 "in doubt: the mailhub may have it already; to send it all the same: "
-                f"ssmtpctl queue retry {entry.id}"
-            )
+                "ssmtpctl queue retry {id}"
+            ).format(id=entry.id)
             code = code or EX_TEMPFAIL
         else:
             try:
-                words, result = _resend(entry, args), "sent"
+                words, result = _resend(entry, args), marked("sent")
             except Failure as failure:
-                words, result = failure.sentence(), "kept"
+                words, result = failure.sentence(), marked("kept")
                 code = failure.exit_code
         told.append({"id": entry.id, "result": result, "reason": words})
         if not args.json:
             out = sys.stderr if result in ("kept", "skipped") else sys.stdout
-            print(f"{escape(entry.id)}: {result}: {escape(words)}", file=out)
+            print(f"{escape(entry.id)}: {_(result)}: {escape(words)}", file=out)
     if args.json:
         print(json.dumps(told, indent=2))
     elif not entries:
-        print(listing.EMPTY)
+        print(_("Mail queue is empty"))
     return code
 
 
@@ -254,7 +277,7 @@ def drop(args: argparse.Namespace) -> int:
             continue
         told.append(listed.facts(entry))
         if not args.json:
-            print(f"{escape(entry.id)}: dropped: {listed.summary(entry)}")
+            print(f"{escape(entry.id)}: {_('dropped')}: {listed.summary(entry)}")
     if args.json:
         print(json.dumps(told, indent=2))
     return code
@@ -262,16 +285,17 @@ def drop(args: argparse.Namespace) -> int:
 
 def hold(args: argparse.Namespace) -> int:
     """Keep messages in the agent's queue."""
-    return _command(args, "hold", "XHOLD", "held")
+    return _command(args, "hold", "XHOLD", marked("held"))
 
 
 def release(args: argparse.Namespace) -> int:
     """Let the agent send what was held, or given up."""
-    return _command(args, "release", "XRELEASE", "released")
+    return _command(args, "release", "XRELEASE", marked("released"))
 
 
 def _command(args: argparse.Namespace, name: str, verb: str, done: str) -> int:
     chosen = [queued.only_queued(entry, name) for entry in _chosen(args.ids)]
+    told = []
     code = EX_OK
     for row in chosen:
         try:
@@ -280,14 +304,22 @@ def _command(args: argparse.Namespace, name: str, verb: str, done: str) -> int:
             code = failure.exit_code
             complain(failure)
             continue
-        print(f"{escape(row.id)}: {done}: {listed.summary(row)}")
+        told.append({"id": row.id, "result": done})
+        if not args.json:
+            print(f"{escape(row.id)}: {_(done)}: {listed.summary(row)}")
+    if args.json:
+        print(json.dumps(told, indent=2))
     return code
 
 
 def flush(args: argparse.Namespace) -> int:
     """Let every agent try what waits; 69 when there is none."""
-    if not queued.flush():
-        print("ssmtpctl: there is no agent, so nothing is queued", file=sys.stderr)
+    agents = queued.flush()
+    if args.json:
+        print(json.dumps({"agents": agents}, indent=2))
+    if not agents:
+        words = _("there is no agent, so nothing is queued")
+        print(f"ssmtpctl: {words}", file=sys.stderr)
         return EX_UNAVAILABLE
     return EX_OK
 
@@ -352,4 +384,4 @@ def _resend(entry: Entry, args: argparse.Namespace) -> str:
     )
     with signals:
         receipt = delivery.retry(entry, request)
-    return f"{receipt.hub} said {receipt.reply}"
+    return _("{mailhub} said {reply}").format(mailhub=receipt.hub, reply=receipt.reply)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ssmtp import handoff
 from ssmtp.agent import verbs
+from ssmtp.ctl.words import _, counted
 from ssmtp.errors import Failure, UsageError
 
 
@@ -28,11 +29,13 @@ class Row:
     @property
     def reason(self) -> str:
         """Why it is still here, and when it is tried again."""
-        words = [self.told["reason"] or "not tried yet"]
-        if self.told["attempts"] > 1:
-            words.append(f"tried {self.told['attempts']} times")
+        words = [self.told["reason"] or _("not tried yet")]
+        number = self.told["attempts"]
+        if number > 1:
+            tried = counted("tried {number} time", "tried {number} times", number)
+            words.append(tried.format(number=number))
         if self.told["state"] == "waiting" and self.told["next"]:
-            words.append(f"next try {when(self.told['next'])}")
+            words.append(when(self.told["next"]))
         return "; ".join(words)
 
     @property
@@ -87,13 +90,16 @@ def shown(row: Row, told: list[dict[str, Any]]) -> Iterator[str]:
     """Yield what a person sees of one message, without its text."""
     head, *rest = told
     yield f"{row.id}: {head['state']}"
-    yield f"from       {head['from'] or '<>'} (uid {head['uid']}, {head['login']})"
-    yield f"queued     {_utc(head['time'])}"
-    yield f"reason     {row.reason}"
+    names = (_("from"), _("queued"), _("reason"), _("recipient"))
+    width = max(map(len, names)) + 2
+    sender, since, reason, recipient = (f"{name:<{width}}" for name in names)
+    yield f"{sender}{head['from'] or '<>'} (uid {head['uid']}, {head['login']})"
+    yield f"{since}{_utc(head['time'])}"
+    yield f"{reason}{row.reason}"
     for each in rest:
         if "line" not in each:
             reply = f": {each['reply']}" if each.get("reply") else ""
-            yield f"recipient  {each['recipient']}: {each['state']}{reply}"
+            yield f"{recipient}{each['recipient']}: {each['state']}{reply}"
     yield ""
     for each in rest:
         if "line" in each:
@@ -105,18 +111,22 @@ def only_queued(entry: object, verb: str) -> Row:
     if isinstance(entry, Row):
         return entry
     raise UsageError(
-        f"{verb} is for messages in the queue of an agent",
-        "what is kept waits for `ssmtpctl queue retry` anyway",
+        _("{command} is for messages in the queue of an agent").format(command=verb),
+        _("what is kept waits for `ssmtpctl queue retry` anyway"),
     )
 
 
 def when(at: float) -> str:
-    """Say how long it is until a moment."""
+    """Say how long it is until the next try."""
     left = at - time.time()
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+    if left < 1:
+        return _("next try now")
+    number, unit = int(left), "s"
+    for name, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if left >= length:
-            return f"in {int(left // length)} {unit}"
-    return f"in {int(left)} s" if left >= 1 else "now"
+            number, unit = int(left // length), name
+            break
+    return _("next try in {number} {unit}").format(number=number, unit=unit)
 
 
 def _utc(at: float) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from ssmtp import address, credentials, delivery, direct, handoff
 from ssmtp import message as messages
 from ssmtp.config import Config, Mailhub, tls_mode
+from ssmtp.ctl.words import _, marked
 from ssmtp.direct import Account, Site
 from ssmtp.errors import InputRefused
 from ssmtp.header import Field
@@ -62,8 +63,10 @@ def explained(request: delivery.Request, taken: Intake) -> dict[str, Any]:
 def _identity(site: Site, login: str) -> str:
     for line in reversed(site.revaliases):
         if line.login == login and line.address:
-            return f"your own address: {line.path}, line {line.line}"
-    return "your own address: the login name"
+            return _("your own address: {path}, line {line}").format(
+                path=line.path, line=line.line
+            )
+    return _("your own address: the login name")
 
 
 def _sender_rule(
@@ -72,13 +75,13 @@ def _sender_rule(
     """Say why the reverse-path is what it is; the order is that of `envelope`."""
     given = asked.reverse_path
     if given is not None and given.strip() in ("", "<>"):
-        return "-f asks for the null reverse-path"
+        return _("-f asks for the null reverse-path")
     if not config.from_line_override:
-        return f"{whose} (FromLineOverride is not set)"
+        return _("{why} (FromLineOverride is not set)").format(why=whose)
     if given is not None:
-        return "-f, which counts because of FromLineOverride"
+        return _("-f, which counts because of FromLineOverride")
     if not config.force_from and messages.author_of(fields) is not None:
-        return "the first author of the message, because of FromLineOverride"
+        return _("the first author of the message, because of FromLineOverride")
     return whose
 
 
@@ -87,18 +90,20 @@ def _recipients(
 ) -> list[dict[str, str]]:
     """Return every recipient once, with where it comes from."""
     boxes = [
-        (box, "an argument")
+        (box, marked("an argument"))
         for argument in asked.recipients
         for box in address.parse_argument(argument)
     ]
     if asked.read_recipients:
         fields = messages.with_added(fields, account.config)
-        boxes += [(box, "the header") for box in messages.recipients_of(fields)]
+        boxes += [(box, marked("the header")) for box in messages.recipients_of(fields)]
     found: dict[address.Address, str] = {}
     for box, where in boxes:
-        rule = where
+        rule = _(where)
         if box.domain is None:
-            rule = f"{box.local} in {where}: {account.names.rule(box.local)}"
+            rule = _("{name} in {place}: {rule}").format(
+                name=box.local, place=_(where), rule=_(account.names.rule(box.local))
+            )
         for one in account.names.resolve(box, where):
             found.setdefault(one, rule)
     return [{"address": str(one), "rule": rule} for one, rule in found.items()]
@@ -108,14 +113,15 @@ def _mailhubs(
     site: Site, account: Account, asked: Options, login: str
 ) -> list[dict[str, str]]:
     config, hubs = site.config, account.identity.mailhubs
-    where = f"Mailhub in {config.path}"
+    where = _("Mailhub in {path}").format(path=config.path)
     if hubs is not config.mailhubs:
         line = [r for r in site.revaliases if r.login == login and r.mailhub][-1]
-        where = f"{line.path}, line {line.line}"
+        where = _("{path}, line {line}").format(path=line.path, line=line.line)
+    fallback = _("{where}: a fallback").format(where=where)
     return [
         {
             "mailhub": str(hub),
-            "rule": where if hub is hubs[0] else f"{where}: a fallback",
+            "rule": where if hub is hubs[0] else fallback,
             "tls": tls_mode(config, hub),
             "tls_rule": _tls_rule(config, hub),
             "auth": _auth(config, asked),
@@ -127,27 +133,31 @@ def _mailhubs(
 def _tls_rule(config: Config, hub: Mailhub) -> str:
     """Say why TLS is as it is; the order is that of `config.tls_mode`."""
     if hub.path is not None:
-        return "a Unix socket"
+        return _("a Unix socket")
+    port = _("port {port}").format(port=hub.port)
     if config.use_starttls:
-        return "UseSTARTTLS" + (" on port 465" if hub.port == 465 else "")
+        on_465 = _("UseSTARTTLS on port 465")
+        return on_465 if hub.port == 465 else "UseSTARTTLS"
     if config.use_tls is not None:
         return f"UseTLS={'yes' if config.use_tls else 'no'}"
     if hub.port == 465:
-        return "port 465"
+        return port
     if config.use_starttls is not None:
         return "UseSTARTTLS=no"
     if hub.port == 587:
-        return "port 587"
-    return "TLSFingerprint" if config.tls_fingerprints else f"port {hub.port}"
+        return port
+    return "TLSFingerprint" if config.tls_fingerprints else port
 
 
 def _auth(config: Config, asked: Options) -> str:
     user = asked.auth_user if asked.auth_user is not None else config.auth_user
     if not user:
-        return "none"
+        return _("none")
     given = asked.auth_pass is not None
     sources = [name for name, attribute in PASSWORDS if getattr(config, attribute)]
-    return f"as {user}, password from {'-ap' if given else ', '.join(sources)}"
+    return _("as {user}, password from {source}").format(
+        user=user, source="-ap" if given else ", ".join(sources)
+    )
 
 
 def changes(before: list[Field], after: list[Field]) -> list[dict[str, str]]:
@@ -182,10 +192,10 @@ def _written(f: Field) -> str:
 
 def _removal(f: Field) -> str:
     if f.key in ("bcc", "resent-bcc"):
-        return "nobody gets to see it (RFC 5322 section 3.6.3)"
+        return _("nobody gets to see it (RFC 5322 section 3.6.3)")
     if not f.value:
-        return "an empty field says nothing"
-    return "there is one such field (RFC 5322 section 3.6)"
+        return _("an empty field says nothing")
+    return _("there is one such field (RFC 5322 section 3.6)")
 
 
 def _content(message: Message) -> list[dict[str, Any]]:

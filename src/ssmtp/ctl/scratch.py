@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from ssmtp.ctl.words import _
 from ssmtp.errors import SystemTrouble
 
 
@@ -21,8 +22,10 @@ def directory(prefix: str) -> Iterator[Path]:
         path = Path(tempfile.mkdtemp(prefix=prefix))
     except OSError as error:
         raise SystemTrouble(
-            f"no directory for temporary files: {error.strerror}",
-            "make one that can be written to, and name it in TMPDIR",
+            _("no directory for temporary files: {reason}").format(
+                reason=error.strerror
+            ),
+            _("make one that can be written to, and name it in TMPDIR"),
         ) from None
     try:
         yield path

@@ -18,6 +18,7 @@ from ssmtp import delivery, direct, intake, options
 from ssmtp.body import BLOCK
 from ssmtp.compose import UNKNOWN, Draft, compose
 from ssmtp.ctl import progress
+from ssmtp.ctl.words import _, marked
 from ssmtp.errors import EX_OK, Failure, InputUnreadable, UsageError
 from ssmtp.intake import Intake
 from ssmtp.receipt import Receipt
@@ -36,57 +37,64 @@ Without -m the text is read from standard input. Images that the page of --html 
 and that lie in its directory or below, are sent with it; so are attachments that it
 names as cid:NAME. A message that cannot be sent is kept, as by sendmail.
 """
-HINT = "Type the text. Control-D on a line of its own ends it.\n"
 
 
 def add(subparsers: Any) -> None:
     """Describe the verb."""
     parser = subparsers.add_parser(
         "send",
-        help="send a mail with files, from the command line",
+        help=_("send a mail with files, from the command line"),
         examples=EXAMPLES,
         epilog=EPILOG,
     )
-    whom = {"action": "append", "default": [], "metavar": "ADDRESS"}
-    parser.add_argument("to", nargs="*", metavar="ADDRESS", help="who gets it")
-    parser.add_argument("-s", "--subject", metavar="TEXT", help="the subject")
-    parser.add_argument("-m", "--message", metavar="TEXT", help="the text itself")
+    whom = {"action": "append", "default": [], "metavar": _("ADDRESS")}
+    parser.add_argument("to", nargs="*", metavar=_("ADDRESS"), help=_("who gets it"))
+    parser.add_argument("-s", "--subject", metavar=_("TEXT"), help=_("the subject"))
+    parser.add_argument("-m", "--message", metavar=_("TEXT"), help=_("the text itself"))
     parser.add_argument(
         "-a",
         "--attach",
         action="append",
         default=[],
-        metavar="FILE",
-        help="attach a file; may be given several times",
+        metavar=_("FILE"),
+        help=_("attach a file; may be given several times"),
     )
-    parser.add_argument("--html", metavar="FILE", help="a page; the text is for others")
-    parser.add_argument("--cc", **whom, help="who gets a copy that all see")
-    parser.add_argument("--bcc", **whom, help="who gets a copy that nobody sees")
-    parser.add_argument("--from", dest="from_", metavar="ADDRESS", help="the author")
-    parser.add_argument("--reply-to", metavar="ADDRESS", help="where answers go")
+    parser.add_argument(
+        "--html", metavar=_("FILE"), help=_("a page; the text is for others")
+    )
+    parser.add_argument("--cc", **whom, help=_("who gets a copy that all see"))
+    parser.add_argument("--bcc", **whom, help=_("who gets a copy that nobody sees"))
+    parser.add_argument(
+        "--from", dest="from_", metavar=_("ADDRESS"), help=_("the author")
+    )
+    parser.add_argument("--reply-to", metavar=_("ADDRESS"), help=_("where answers go"))
     parser.add_argument(
         "--header",
         action="append",
         default=[],
-        metavar="NAME:TEXT",
-        help="one more header field",
-    )
-    parser.add_argument("-C", dest="config", metavar="FILE", help="the configuration")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print the message; send nothing"
+        metavar=_("NAME:TEXT"),
+        help=_("one more header field"),
     )
     parser.add_argument(
-        "-v", "--verbose", action="store_true", help="show the dialogue"
+        "-C", dest="config", metavar=_("FILE"), help=_("the configuration")
     )
     parser.add_argument(
-        "--json", action="store_true", help="for programs: what became of it"
+        "--dry-run", action="store_true", help=_("print the message; send nothing")
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help=_("show the dialogue")
+    )
+    parser.add_argument(
+        "--json", action="store_true", help=_("for programs: what became of it")
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Put the message together and send it."""
     if not (args.to or args.cc or args.bcc):
-        raise UsageError("nobody to send to", "name somebody, as in ann@example.org")
+        raise UsageError(
+            _("nobody to send to"), _("name somebody, as in ann@example.org")
+        )
     signals = Signals()
     with signals:
         with _draft(args) as draft:
@@ -94,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
             request = _request(args, draft.recipients, signals)
         try:
             if args.dry_run:
-                return _show(request, taken)
+                return _show(request, taken, args.json)
             with progress.shown(taken, quiet=args.verbose):
                 receipt = delivery.deliver(request, taken)
         except Failure as failure:
@@ -106,8 +114,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(facts(receipt), indent=2))
     else:
-        told = f"{receipt.hub} said {receipt.reply}"
-        print(f"{_state(receipt)}: {escape(told)}")
+        told = _("{mailhub} said {reply}")
+        told = told.format(mailhub=receipt.hub, reply=receipt.reply)
+        print(f"{_(_state(receipt))}: {escape(told)}")
     return EX_OK
 
 
@@ -141,7 +150,9 @@ def _text(word: str | None) -> Any:
 def _field(word: str) -> tuple[str, str]:
     name, colon, value = _text(word).partition(":")
     if not colon:
-        raise UsageError("--header takes NAME:TEXT", "as in --header 'X-Ticket: 42'")
+        raise UsageError(
+            _("--header takes NAME:TEXT"), _("as in --header 'X-Ticket: 42'")
+        )
     return name.strip(), value.strip()
 
 
@@ -151,7 +162,10 @@ def _page(path: str) -> bytes:
             return file.read()
     except OSError as error:
         raise InputUnreadable(
-            f"{path} cannot be read: {error.strerror}", "name a file with the page"
+            _("{path} cannot be read: {reason}").format(
+                path=path, reason=error.strerror
+            ),
+            _("name a file with the page"),
         ) from None
 
 
@@ -163,11 +177,12 @@ def _body(args: argparse.Namespace) -> bytes | Iterable[bytes] | None:
     if args.message is not None:
         return os.fsencode(args.message)
     if sys.stdin is None:
-        raise InputUnreadable("standard input is closed", "give the text with -m")
+        raise InputUnreadable(_("standard input is closed"), _("give the text with -m"))
     if sys.stdin.isatty():
         if args.html is not None:
             return None
-        sys.stderr.write(HINT)
+        hint = _("Type the text. Control-D on a line of its own ends it.")
+        print(hint, file=sys.stderr)
     return _input()
 
 
@@ -177,7 +192,8 @@ def _input() -> Iterator[bytes]:
             yield block
     except OSError as error:
         raise InputUnreadable(
-            f"standard input cannot be read: {error.strerror}", "give the text with -m"
+            _("standard input cannot be read: {reason}").format(reason=error.strerror),
+            _("give the text with -m"),
         ) from None
 
 
@@ -207,23 +223,32 @@ def _request(
     )
 
 
-def _show(request: delivery.Request, taken: Intake) -> int:
+def _show(request: delivery.Request, taken: Intake, json_: bool) -> int:
     """Print the message as the mailhub would get it, and who would, on stderr."""
     envelope, message = direct.prepare(direct.account(request), request.options, taken)
     path = envelope.reverse_path
-    said = [f"from <{'' if path is None else path}>"]
-    said += [f"to <{recipient}>" for recipient in envelope.recipients]
-    print(escape("not sent: " + ", ".join(said)), file=sys.stderr)
-    out = sys.stdout.buffer
-    for block in message.render(smtputf8=True, eightbitmime=True).blocks():
-        out.write(block.replace(b"\r", b""))
-    out.flush()
+    sender = "" if path is None else str(path)
+    recipients = list(map(str, envelope.recipients))
+    content = message.render(smtputf8=True, eightbitmime=True)
+    blocks = (block.replace(b"\r", b"") for block in content.blocks())
+    if json_:
+        text = b"".join(blocks).decode("utf-8", "backslashreplace")
+        told = {"result": "not sent", "from": sender, "to": recipients}
+        print(json.dumps({**told, "size": content.size, "message": text}, indent=2))
+        return EX_OK
+    said = [_("from <{address}>").format(address=sender)]
+    said += [_("to <{address}>").format(address=one) for one in recipients]
+    words = _("not sent: {envelope}").format(envelope=", ".join(said))
+    print(escape(words), file=sys.stderr)
+    for block in blocks:
+        sys.stdout.buffer.write(block)
+    sys.stdout.buffer.flush()
     return EX_OK
 
 
 def _state(receipt: Receipt) -> str:
     """Return sent, or queued when the agent took the message: it works out the rest."""
-    return "sent" if receipt.envelope is not None else "queued"
+    return marked("sent") if receipt.envelope is not None else marked("queued")
 
 
 def facts(receipt: Receipt) -> dict[str, object]:

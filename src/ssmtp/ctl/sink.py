@@ -19,6 +19,7 @@ from typing import Any
 
 from ssmtp.ctl import certificate, scratch
 from ssmtp.ctl.mailhub import Mailhub, Received
+from ssmtp.ctl.words import _
 from ssmtp.errors import EX_OK, SystemTrouble, UsageError
 from ssmtp.smtp.paths import Path as MailPath
 
@@ -43,48 +44,56 @@ def add(subparsers: Any) -> None:
     """Describe the verb."""
     parser = subparsers.add_parser(
         "sink",
-        help="run a mailhub on this machine that shows what it is sent",
+        help=_("run a mailhub on this machine that shows what it is sent"),
         examples=EXAMPLES,
         epilog=EPILOG,
     )
     parser.add_argument(
-        "--port", type=int, default=2525, help="0 for any free one (default: 2525)"
+        "--port", type=int, default=2525, help=_("0 for any free one (default: 2525)")
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"
+        "--host",
+        default="127.0.0.1",
+        help=_("address to listen on (default: 127.0.0.1)"),
     )
     parser.add_argument(
         "--tls",
         choices=("none", "starttls", "implicit"),
         default="none",
-        help="TLS after STARTTLS, from the first octet, or none (default)",
+        help=_("TLS after STARTTLS, from the first octet, or none (default)"),
     )
-    parser.add_argument("--cert", type=Path, metavar="PEM", help="certificate to show")
-    parser.add_argument("--key", type=Path, metavar="PEM", help="its private key")
+    parser.add_argument(
+        "--cert", type=Path, metavar="PEM", help=_("certificate to show")
+    )
+    parser.add_argument("--key", type=Path, metavar="PEM", help=_("its private key"))
     parser.add_argument(
         "--auth",
         action="append",
         default=[],
-        metavar="USER:PASSWORD",
-        help="demand AUTH; may be given several times",
+        metavar=_("USER:PASSWORD"),
+        help=_("demand AUTH; may be given several times"),
     )
     parser.add_argument(
-        "--dir", type=Path, metavar="DIR", help="store each message there as .eml"
+        "--dir", type=Path, metavar=_("DIR"), help=_("store each message there as .eml")
     )
     parser.add_argument(
-        "--count", type=int, default=0, metavar="N", help="end after N messages"
+        "--count", type=int, default=0, metavar="N", help=_("end after N messages")
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--quiet", action="store_true", help="do not show the messages")
+    parser.add_argument("--json", action="store_true", help=_("one JSON object a line"))
+    parser.add_argument(
+        "--quiet", action="store_true", help=_("do not show the messages")
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Listen until Ctrl-C, SIGTERM, or the wanted number of messages."""
     users = dict(_user(text) for text in args.auth)
     if args.key and not args.cert:
-        raise UsageError("--key goes with --cert", "give both")
+        raise UsageError(_("--key goes with --cert"), _("give both"))
     if args.cert and args.tls == "none":
-        raise UsageError("--cert goes with --tls", "add --tls starttls or implicit")
+        raise UsageError(
+            _("--cert goes with --tls"), _("add --tls starttls or implicit")
+        )
     if args.dir is not None:
         _directory(args.dir)
     show = _Show(args)
@@ -111,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 def _user(text: str) -> tuple[str, str]:
     user, colon, password = text.partition(":")
     if not user or not colon or not password:
-        raise UsageError("--auth takes USER:PASSWORD", "as in --auth me:secret")
+        raise UsageError(_("--auth takes USER:PASSWORD"), _("as in --auth me:secret"))
     return user, password
 
 
@@ -120,7 +129,10 @@ def _directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SystemTrouble(
-            f"cannot make the directory {path}: {error.strerror}", "choose another"
+            _("cannot make the directory {path}: {reason}").format(
+                path=path, reason=error.strerror
+            ),
+            _("choose another"),
         ) from None
 
 
@@ -188,7 +200,8 @@ class _Show:
             self._line(json.dumps(about))
             return
         host = f"[{hub.host}]" if ":" in hub.host else hub.host
-        self._line(f"listening on {host}:{hub.port} (Ctrl-C ends it)")
+        listening = _("listening on {host}:{port} (Ctrl-C ends it)")
+        self._line(listening.format(host=host, port=hub.port))
         if self.quiet:
             return
         lines = [f"mailhub={host}:{hub.port}"]
@@ -199,8 +212,9 @@ class _Show:
         if authority:
             lines.append(f"TLS_CA_File={authority}")
         for user in list(users)[:1]:
-            lines += [f"AuthUser={user}", "AuthPass=(as given)"]
-        self._line("an ssmtp.conf for it:\n" + "\n".join(f"    {x}" for x in lines))
+            lines += [f"AuthUser={user}", "AuthPass=" + _("(as given)")]
+        self._line(_("an ssmtp.conf for it:"))
+        self._line("\n".join(f"    {x}" for x in lines))
 
     def message(self, received: Received) -> None:
         """Show one message, and store it if that is wanted."""
@@ -271,20 +285,25 @@ def as_text(received: Received, path: Path | None) -> Iterator[str]:
     """Yield the lines that show a message to a person, safe for a terminal."""
     clock = time.strftime("%H:%M:%S", time.localtime(received.seconds))
     yield ""
-    yield f"== message {received.number}, {clock}, {received.size} octets =="
-    yield f"client     {_safe(received.hello)} ({received.peer})"
-    yield f"TLS        {received.tls or 'none'}"
+    heading = _("message {number}, {time}, {octets} octets").format(
+        number=received.number, time=clock, octets=received.size
+    )
+    yield f"== {heading} =="
+    yield f"{_('client'):<11}{_safe(received.hello)} ({received.peer})"
+    yield f"TLS        {received.tls or _('none')}"
     if received.user is not None:
-        yield f"AUTH       {_safe(received.user)} by {received.mechanism}"
+        by = _("{user} by {mechanism}")
+        by = by.format(user=_safe(received.user), mechanism=received.mechanism)
+        yield f"AUTH       {by}"
     yield f"MAIL FROM  {_path(received.sender)}"
     for recipient in received.recipients:
         yield f"RCPT TO    {_path(recipient)}"
     if path is not None:
-        yield f"file       {path}"
+        yield f"{_('file'):<11}{path}"
     yield ""
     for number, line in enumerate(received.lines()):
         if number == LINES_SHOWN:
-            yield "    [... and so on]"
+            yield "    [" + _("... and so on") + "]"
             break
         yield ("    " + shown(line)).rstrip()
 

@@ -7,10 +7,12 @@ import os
 from typing import Any
 
 # All of it now: this may be the code that is going to be removed.
-from ssmtp.ctl.install import agent, changes, manifest, placed, places, say, tree
+from ssmtp.ctl.install import agent, changes, manifest, placed, places, tree
 from ssmtp.ctl.install.ground import Ground, told
 from ssmtp.ctl.install.manifest import Manifest
 from ssmtp.ctl.install.plan import Layout
+from ssmtp.ctl.install.saying import Teller
+from ssmtp.ctl.words import _
 from ssmtp.errors import EX_OK
 from ssmtp.values import shown
 
@@ -30,7 +32,7 @@ def add(subparsers: Any) -> None:
     """Describe the verb."""
     parser = subparsers.add_parser(
         "uninstall",
-        help="take away what install has written, and bring back what was there",
+        help=_("take away what install has written, and bring back what was there"),
         examples=EXAMPLES,
         epilog=EPILOG,
     )
@@ -41,21 +43,25 @@ def run(args: argparse.Namespace) -> int:
     """Remove an installation."""
     where, ground = placed(args)
     base = ground.real(where.base)
+    say = Teller(args.json)
     with told():
         if not args.dry_run:
             changes.tidy(ground, where.base)
         if manifest.read(base) is None:
             place = shown(ground.real(where.prefix))
-            say("none", f"there is no installation in {place}")
+            none = _("there is no installation in {place}")
+            say("none", none.format(place=place))
+            say.end()
             return EX_OK
         lock = ground.lock(where.base)
         try:
             known = manifest.read(base) or Manifest()
-            _undo(ground, where, known, args.dry_run)
+            _undo(ground, where, known, args.dry_run, say)
             if not args.dry_run:
                 _remove(ground, where, known)
         finally:
             os.close(lock)
+    say.end()
     return EX_OK
 
 
@@ -67,7 +73,9 @@ def _remove(ground: Ground, where: Layout, known: Manifest) -> None:
     changes.finish(ground, where.base, known)
 
 
-def _undo(ground: Ground, where: Layout, known: Manifest, dry: bool) -> None:
+def _undo(
+    ground: Ground, where: Layout, known: Manifest, dry: bool, say: Teller
+) -> None:
     """Undo everything but the code, in the opposite order."""
     if known.agent and not dry:
         agent.stop(ground, where, say)

@@ -12,18 +12,32 @@ import sys
 from typing import Any
 
 from ssmtp import __version__, extras
+from ssmtp.ctl.words import _, marked
 
 OPTIONAL = ("idna", "rich", "dns", "oauthlib", "keyring")
+NAMES = {
+    "ssmtp": "ssmtp",
+    "python": "python",
+    "tls": "tls",
+    "system": marked("system"),
+    "code": marked("code"),
+}
+
+EXAMPLES = """\
+Examples:
+  ssmtpctl version         all of it, for a person
+  ssmtpctl version --json  the same for a program
+"""
 
 
 def add(subparsers: Any) -> None:
     """Describe the verb."""
     parser = subparsers.add_parser(
         "version",
-        help="print the version, and what it runs on",
-        examples="Example:\n  ssmtpctl version --json",
+        help=_("print the version, and what it runs on"),
+        examples=EXAMPLES,
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help=_("for programs"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         there = [f"{name} {text}" for name, text in found.items() if text]
         for name, fact in facts.items():
-            print(f"{name:<8}{fact}")
-        print(f"{'extras':<8}{', '.join(there) or 'none'}")
+            print(f"{_(NAMES[name]):<8}{fact}")
+        print(f"{_('extras'):<8}{', '.join(there) or _('none')}")
     return 0
 
 
@@ -55,4 +69,4 @@ def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version("dnspython" if name == "dns" else name)
     except importlib.metadata.PackageNotFoundError:
-        return "of unknown version"
+        return _("of unknown version")

@@ -90,14 +90,20 @@ def page(text: str) -> str:
 
 
 def _page(text: str) -> Iterator[str]:
-    from textwrap import wrap
+    from textwrap import TextWrapper
+
+    def wrap(text: str, width: int) -> list[str]:
+        # Names of units and options are not to be torn apart.
+        return TextWrapper(width, break_long_words=False, break_on_hyphens=False).wrap(
+            text
+        ) or [""]
 
     for column, term, meaning in pieces(text):
         said = _(meaning)
         if not term:
-            yield from wrap(said, WIDTH) or [""]
+            yield from wrap(said, WIDTH)
             continue
-        first, *rest = wrap(said, max(WIDTH - column, NARROWEST)) or [""]
+        first, *rest = wrap(said, max(WIDTH - column, NARROWEST))
         yield f"{f'  {term}':<{column}}{first}".rstrip()
         yield from (" " * column + line for line in rest)
 

@@ -19,8 +19,9 @@ from ssmtp.ctl.install.changes import Step
 from ssmtp.ctl.install.ground import Ground, told
 from ssmtp.ctl.install.manifest import Manifest
 from ssmtp.ctl.install.plan import Item, Layout
+from ssmtp.ctl.install.saying import Teller
+from ssmtp.ctl.words import _
 from ssmtp.errors import EX_OK, Failure, UsageError
-from ssmtp.spool.keptfile import escape
 from ssmtp.values import shown
 
 EXAMPLES = """\
@@ -42,7 +43,7 @@ def add(subparsers: Any) -> None:
     """Describe the verb."""
     parser = subparsers.add_parser(
         "install",
-        help="make ssmtp the sendmail of this machine, or of you alone",
+        help=_("make ssmtp the sendmail of this machine, or of you alone"),
         examples=EXAMPLES,
         epilog=EPILOG,
     )
@@ -50,29 +51,37 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="put files of others aside, as *.ssmtp-saved",
+        help=_("put files of others aside, as *.ssmtp-saved"),
     )
     parser.add_argument(
         "--agent",
         action=argparse.BooleanOptionalAction,
-        help="with the units of the agent, started where systemd runs",
+        help=_("with the units of the agent, started where systemd runs"),
     )
     parser.add_argument(
-        "--python", metavar="PATH", help=f"the interpreter (default: {tree.USUAL})"
+        "--python",
+        metavar=_("PATH"),
+        help=_("the interpreter (default: {path})").format(path=tree.USUAL),
     )
 
 
 def places(parser: argparse.ArgumentParser) -> None:
     """Add the options that `install` and `uninstall` share."""
     parser.add_argument(
-        "--prefix", metavar="DIR", help="default: /usr for root, else ~/.local"
+        "--prefix", metavar=_("DIR"), help=_("default: /usr for root, else ~/.local")
     )
     parser.add_argument(
-        "--root", metavar="DIR", default="", help="the tree that is installed into"
+        "--root",
+        metavar=_("DIR"),
+        default="",
+        help=_("the tree that is installed into"),
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and do nothing"
+        "--dry-run",
+        action="store_true",
+        help=_("say what would be done, and do nothing"),
     )
+    parser.add_argument("--json", action="store_true", help=_("for programs"))
 
 
 @dataclass(frozen=True)
@@ -102,22 +111,25 @@ class Job:
 
 def run(args: argparse.Namespace) -> int:
     """Install; what cannot be is refused before anything is changed."""
+    say = Teller(args.json)
     with told():
         job = _job(args)
         steps = job.decide(job.known())
         if args.dry_run:
             say("code", job.code)
             changes.announce(steps, say)
+            say.end()
             return EX_OK
         os.umask(0o022)
         lock = changes.begin(job.ground, job.where.base)
         try:
-            _perform(job)
+            _perform(job, say)
         finally:
             os.close(lock)
     if job.agent:
         agent.start(job.ground, job.where, say)
-    _advise(job)
+    _advise(job, say)
+    say.end()
     return EX_OK
 
 
@@ -139,7 +151,7 @@ def _job(args: argparse.Namespace) -> Job:
     )
 
 
-def _perform(job: Job) -> None:
+def _perform(job: Job, say: Teller) -> None:
     """Do it all; nobody else is at work here."""
     ground, base = job.ground, job.where.base
     known = job.known()
@@ -156,8 +168,8 @@ def _perform(job: Job) -> None:
     say("code", job.code)
     tree.make(ground, job.code, job.contents, job.python)
     changes.announce(steps, say)
-    _put(job, known, steps)
-    _retire(job, known, steps)
+    _put(job, known, steps, say)
+    _retire(job, known, steps, say)
     known.agent = job.agent
     changes.record(ground, base, known)
 
@@ -167,10 +179,15 @@ def placed(args: argparse.Namespace) -> tuple[Layout, Ground]:
     home = _home()
     prefix = args.prefix or ("/usr" if os.geteuid() == 0 else home and f"{home}/.local")
     if not prefix:
-        raise UsageError("there is no home directory", "name a place with --prefix")
+        raise UsageError(
+            _("there is no home directory"), _("name a place with --prefix")
+        )
     root = os.path.abspath(args.root) if args.root else ""
     if root and not os.path.isdir(root):
-        raise UsageError(f"{shown(root)} is no directory", "name one with --root")
+        raise UsageError(
+            _("{path} is no directory").format(path=shown(root)),
+            _("name one with --root"),
+        )
     prefix = os.path.abspath(prefix)
     config_home = os.environ.get("XDG_CONFIG_HOME", "")
     if not config_home.startswith("/"):
@@ -198,12 +215,7 @@ def _home() -> str:
     return os.path.normpath(home)
 
 
-def say(word: str, text: str) -> None:
-    """Print what is done, and to what."""
-    print(f"{word:<8}{escape(text)}", flush=True)
-
-
-def _put(job: Job, known: Manifest, steps: list[Step]) -> None:
+def _put(job: Job, known: Manifest, steps: list[Step], say: Teller) -> None:
     """Put all files in place, and see to it that the agent can read its own."""
     ground, group = job.ground, -1
     for step in steps:
@@ -218,7 +230,7 @@ def _put(job: Job, known: Manifest, steps: list[Step]) -> None:
         agent.give_access(ground, known)
 
 
-def _retire(job: Job, known: Manifest, steps: list[Step]) -> None:
+def _retire(job: Job, known: Manifest, steps: list[Step], say: Teller) -> None:
     """Remove what an earlier version had, and this one has not."""
     for path in list(changes.settled(known, steps)):
         changes.undo(job.ground, known, path, say, False)
@@ -228,7 +240,7 @@ def _retire(job: Job, known: Manifest, steps: list[Step]) -> None:
     del known.trees[tree.KEPT :]
 
 
-def _advise(job: Job) -> None:
+def _advise(job: Job, say: Teller) -> None:
     """Say what is left to do for a person."""
     where, ground = job.where, job.ground
     path = f"{where.config}/ssmtp.conf"
@@ -240,10 +252,13 @@ def _advise(job: Job) -> None:
         say("note", failure.sentence())
     else:
         if not config.mailhubs:
-            say("next", f"write a line mailhub=host:port into {path}")
+            line = _("write a line mailhub=host:port into {path}")
+            say("next", line.format(path=path))
     if not job.agent and not ground.root and agent.is_offered(where):
-        sudo = "sudo " if where.system else ""
-        say("next", f"let an agent queue and send: {sudo}ssmtpctl install --agent")
+        command = f"{'sudo ' if where.system else ''}ssmtpctl install --agent"
+        offer = _("let an agent queue and send: {command}")
+        say("next", offer.format(command=command))
     folder = os.path.dirname(where.command("sbin", "sendmail"))
     if not ground.root and folder not in os.get_exec_path():
-        say("note", f"{folder} is not in your PATH; the commands are there")
+        hidden = _("{folder} is not in your PATH; the commands are there")
+        say("note", hidden.format(folder=folder))

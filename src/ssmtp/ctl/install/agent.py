@@ -11,6 +11,7 @@ from ssmtp.ctl.install.changes import Tell
 from ssmtp.ctl.install.ground import Ground
 from ssmtp.ctl.install.manifest import Manifest
 from ssmtp.ctl.install.plan import Layout
+from ssmtp.ctl.words import _
 
 USER = "ssmtp"
 GROUPS = (USER, "mail")  # who may read the configuration: the first that there is
@@ -69,7 +70,8 @@ def make_user(ground: Ground, tell: Tell) -> None:
             ]
         )
     if not made:
-        tell("note", f"the user {USER} could not be made; see docs/agent.md")
+        failed = _("the user {user} could not be made; see docs/agent.md")
+        tell("note", failed.format(user=USER))
     rules = ground.real("/etc/tmpfiles.d/ssmtp.conf")
     _run(["systemd-tmpfiles", *root, "--create", rules])
 
@@ -78,20 +80,24 @@ def start(ground: Ground, where: Layout, tell: Tell) -> None:
     """Let systemd run the units, now and from now on; they take up what is new."""
     control = _control(ground, where)
     if ground.root and not where.system:
-        tell("note", f"still to be enabled: {' '.join(STARTED)}")
+        tell("note", _("still to be enabled: {units}").format(units=" ".join(STARTED)))
         return
     if ground.root:
         tell("enable", " ".join(STARTED))
         _run([*control, "enable", *STARTED])
         return
     if not is_offered(where):
-        tell("note", "no systemd runs here; start the agent with: ssmtpctl agent run")
+        tell(
+            "note",
+            _("no systemd runs here; start the agent with: ssmtpctl agent run"),
+        )
         return
     tell("start", " ".join(STARTED))
     _run([*control, "daemon-reload"])
     _run([*control, "try-restart", "ssmtp-acceptor.service", "ssmtp-sender.service"])
     if not _run([*control, "enable", "--now", *STARTED]):
-        tell("note", f"that failed; try: {' '.join(control)} status ssmtp.socket")
+        command = f"{' '.join(control)} status ssmtp.socket"
+        tell("note", _("that failed; try: {command}").format(command=command))
 
 
 def stop(ground: Ground, where: Layout, tell: Tell) -> None:
@@ -130,7 +136,8 @@ def share(ground: Ground, where: Layout, known: Manifest, tell: Tell) -> None:
         after = [found.st_uid, ours, mode | needed]
         first = known.access.get(path, [before])[0]
         known.access[path] = [first, after]
-        tell("group", f"{path}: {USER}, mode {after[2]:04o}")
+        shared = _("{path}: {group}, mode {mode:04o}")
+        tell("group", shared.format(path=path, group=USER, mode=after[2]))
 
 
 def _files(ground: Ground, where: Layout) -> list[str]:
@@ -140,7 +147,7 @@ def _files(ground: Ground, where: Layout) -> list[str]:
 
 def give_access(ground: Ground, known: Manifest) -> None:
     """Set owner, group and mode as they are written down."""
-    for path, (_, after) in known.access.items():
+    for path, (_before, after) in known.access.items():
         _own(ground.real(path), after)
 
 
@@ -152,7 +159,7 @@ def take_back_access(ground: Ground, known: Manifest, tell: Tell, dry: bool) -> 
         except OSError:
             continue
         if [found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)] == after:
-            tell("restore", f"{path}: owner and mode")
+            tell("restore", _("{path}: owner and mode").format(path=path))
             if not dry:
                 _own(ground.real(path), before)
 
@@ -174,7 +181,7 @@ def remove_places(ground: Ground, tell: Tell) -> None:
         tell("remove", SPOOL)
         ground.remove_tree(SPOOL)
     else:
-        tell("keep", f"{SPOOL}, there is mail in it")
+        tell("keep", _("{path}, there is mail in it").format(path=SPOOL))
 
 
 def _run(command: list[str]) -> bool:

@@ -28,6 +28,7 @@ from ssmtp.ctl.install.ground import (
 )
 from ssmtp.ctl.install.manifest import Entry, Manifest
 from ssmtp.ctl.install.plan import Item
+from ssmtp.ctl.words import _, counted
 from ssmtp.values import shown
 
 SAVED = ".ssmtp-saved"
@@ -74,10 +75,16 @@ def decide(
         else:
             steps.append(step)
     if foreign:
+        words = counted(
+            "{paths} was not written by an installation of ssmtp",
+            "{paths} were not written by an installation of ssmtp",
+            len(foreign),
+        )
         raise Refused(
-            f"{_list(foreign)} {'was' if len(foreign) == 1 else 'were'} not written"
-            " by an installation of ssmtp",
-            f"with --replace, what is there is kept as *{SAVED}",
+            words.format(paths=_list(foreign)),
+            _("with --replace, what is there is kept as *{suffix}").format(
+                suffix=SAVED
+            ),
         )
     return steps
 
@@ -86,15 +93,23 @@ def _possible(ground: Ground, path: str) -> None:
     obstacle = ground.obstacle(path)
     if obstacle is not None:
         raise Refused(
-            f"nothing can be put at {shown(ground.real(path))}: {obstacle}",
-            "run this as root, or name a place that can be written to with --prefix"
-            " (/usr/local, or ~/.local without root)",
+            _("nothing can be put at {path}: {reason}").format(
+                path=shown(ground.real(path)), reason=obstacle
+            ),
+            _(
+                "run this as root, or name a place that can be written to with --prefix"
+                " (/usr/local, or ~/.local without root)"
+            ),
         )
 
 
 def _list(paths: list[str]) -> str:
     words = ", ".join(map(shown, paths[:3]))
-    return words + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    more = len(paths) - 3
+    if more <= 0:
+        return words
+    whole = counted("{paths} and {number} more", "{paths} and {number} more", more)
+    return whole.format(paths=words, number=more)
 
 
 def _step(
@@ -118,11 +133,15 @@ def _step(
         # A run was killed between the two names and the new file.
         return Step(item, Entry(ours, before))
     if now in ("directory", "special"):
-        raise Refused(f"{shown(item.path)} is no file", "move it away")
+        raise Refused(
+            _("{path} is no file").format(path=shown(item.path)), _("move it away")
+        )
     if ground.exists(saved):
         raise Refused(
-            f"{shown(item.path)} is not ours, and there is a {shown(saved)} already",
-            "move one of them away",
+            _("{path} is not ours, and there is a {saved} already").format(
+                path=shown(item.path), saved=shown(saved)
+            ),
+            _("move one of them away"),
         )
     return Step(item, Entry(ours, "saved"), save=True) if replace else None
 
@@ -133,16 +152,22 @@ def announce(steps: list[Step], tell: Tell) -> None:
     for step in steps:
         path = step.item.path
         if step.save:
-            tell("save", f"{path} as {path}{SAVED}")
+            saved = _("{path} as {saved}")
+            tell("save", saved.format(path=path, saved=path + SAVED))
         if step.write:
             link = step.item.link
             tell("link" if link else "write", f"{path} -> {link}" if link else path)
         elif step.item.private:
-            tell("keep", f"{path}, as it is")
+            tell("keep", _("{path}, as it is").format(path=path))
         else:
             there += 1
     if there:
-        tell("there", f"{there} files are as they should be")
+        words = counted(
+            "{number} file is as it should be",
+            "{number} files are as they should be",
+            there,
+        )
+        tell("there", words.format(number=there))
 
 
 def begin(ground: Ground, base: str) -> int:
@@ -213,13 +238,14 @@ def undo(ground: Ground, known: Manifest, path: str, tell: Tell, dry: bool) -> N
             if not dry:
                 ground.restore(saved, path)
         else:
-            tell("keep", f"{path}, changed since; {saved} is what was there before")
+            kept = _("{path}, changed since; {saved} is what was there before")
+            tell("keep", kept.format(path=path, saved=saved))
     elif ours and entry.before != "same":
         tell("remove", path)
         if not dry:
             ground.remove(path)
     elif now is not None and entry.before == "nothing":
-        tell("keep", f"{path}, changed since")
+        tell("keep", _("{path}, changed since").format(path=path))
 
 
 def finish(ground: Ground, base: str, known: Manifest) -> None:

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ssmtp.ctl.words import _
 from ssmtp.errors import EX_NOPERM, Failure, SystemTrouble
 from ssmtp.values import shown
 
@@ -52,7 +53,10 @@ class Ground:
             return None
         except OSError as error:
             raise Refused(
-                f"{shown(real)} cannot be read: {error.strerror}", "run this as root"
+                _("{path} cannot be read: {reason}").format(
+                    path=shown(real), reason=error.strerror
+                ),
+                _("run this as root"),
             ) from None
         return "directory" if stat.S_ISDIR(found.st_mode) else "special"
 
@@ -85,14 +89,15 @@ class Ground:
             folder = os.path.dirname(folder)
         real = self.real(folder) or "/"
         if not os.path.isdir(real):
-            return f"{shown(real)} is no directory"
+            return _("{path} is no directory").format(path=shown(real))
         try:
             if os.statvfs(real).f_flag & os.ST_RDONLY:
-                return f"{shown(real)} is on a read-only file system"
+                read_only = _("{path} is on a read-only file system")
+                return read_only.format(path=shown(real))
         except OSError:
             pass
         if not os.access(real, os.W_OK | os.X_OK):
-            return f"{shown(real)} cannot be written to"
+            return _("{path} cannot be written to").format(path=shown(real))
         return None
 
     def put(self, path: str, content: bytes, mode: int, group: int = -1) -> None:
@@ -185,8 +190,10 @@ class Ground:
         except OSError:
             os.close(fd)
             raise Refused(
-                f"another run is at work in {shown(self.real(folder))}",
-                "wait for its end",
+                _("another run is at work in {folder}").format(
+                    folder=shown(self.real(folder))
+                ),
+                _("wait for its end"),
             ) from None
         return fd
 
@@ -210,16 +217,19 @@ def told() -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise Refused(_words(error), "run this as root") from None
+        raise Refused(_words(error), _("run this as root")) from None
     except OSError as error:
         raise SystemTrouble(
-            _words(error), "put that right, and run this again: it goes on from there"
+            _words(error),
+            _("put that right, and run this again: it goes on from there"),
         ) from None
 
 
 def _words(error: OSError) -> str:
-    name = shown(os.fsdecode(error.filename)) if error.filename else "a file"
-    return f"{name} cannot be changed: {error.strerror}"
+    name = shown(os.fsdecode(error.filename)) if error.filename else _("a file")
+    return _("{path} cannot be changed: {reason}").format(
+        path=name, reason=error.strerror
+    )
 
 
 def content_print(content: bytes) -> str:

@@ -6,6 +6,7 @@ at a place known when they are written.
 
 from __future__ import annotations
 
+from ssmtp.ctl.words import _
 from ssmtp.errors import UsageError
 from ssmtp.values import shown
 
@@ -56,7 +57,9 @@ def text(name: str, python: str, library: str) -> str:
     """
     if any(c.isspace() for c in python) or len(python.encode()) > _LONGEST:
         raise UsageError(
-            f"{shown(python)} cannot stand in the first line of a program",
-            "name an interpreter with a short path without blanks, with --python",
+            _("{path} cannot stand in the first line of a program").format(
+                path=shown(python)
+            ),
+            _("name an interpreter with a short path without blanks, with --python"),
         )
     return (_START + BODIES[name]).format(name=name, python=python, library=library)

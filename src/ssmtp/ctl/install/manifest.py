@@ -11,6 +11,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ssmtp.ctl.words import _
 from ssmtp.errors import ConfigError
 
 NAME = "manifest.json"
@@ -64,7 +65,7 @@ def read(folder: str) -> Manifest | None:
         raise _unknown(path, str(error)) from None
     try:
         if told.pop("form") != FORM:
-            raise _unknown(path, "it is of another version")
+            raise _unknown(path, _("it is of another version"))
         told["files"] = {name: Entry(**entry) for name, entry in told["files"].items()}
         return Manifest(**told)
     except (AttributeError, KeyError, TypeError) as error:
@@ -73,6 +74,8 @@ def read(folder: str) -> Manifest | None:
 
 def _unknown(path: str, why: str) -> ConfigError:
     return ConfigError(
-        f"{path} is no record of an installation: {why}",
-        "use the ssmtpctl that wrote it",
+        _("{path} is no record of an installation: {reason}").format(
+            path=path, reason=why
+        ),
+        _("use the ssmtpctl that wrote it"),
     )

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import ssmtp
+from ssmtp.ctl.words import _
 from ssmtp.errors import UsageError
 
 PROJECT = "ssmtp-ng"
@@ -28,8 +29,8 @@ def files(package: Path = PACKAGE) -> dict[str, Path]:
     found = _installed(package) or _checkout(package) or _by_pip()
     if "ssmtp.conf" not in found:
         raise UsageError(
-            f"the files to install do not lie beside {package}",
-            "start from a checkout or from what pip, pipx or uv installed",
+            _("the files to install do not lie beside {path}").format(path=package),
+            _("start from a checkout or from what pip, pipx or uv installed"),
         )
     return found
 
@@ -39,7 +40,7 @@ def code(package: Path = PACKAGE) -> dict[str, Path]:
     return {
         path.relative_to(package.parent).as_posix(): path
         for path in sorted(package.rglob("*"))
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix in (".py", ".json", ".mo", ".po") or path.name == "py.typed"
     }
 
 
