@@ -3,7 +3,7 @@
 #
 #     tests/peers/unpack.sh DIRECTORY [NAME...]
 #
-# The programs that the benchmark runs beside ours are unpacked only when they are named.
+# The programs that others submit with are unpacked only when they are named.
 # As packages they conflict, so none is installed: apt resolves against an empty system, and
 # the archives are only laid out. Needs Debian 12, root, and a package list (apt-get update).
 # A root that already holds the versions that apt would choose today is left as it is.
@@ -63,11 +63,14 @@ dovecot() { unpack dovecot dovecot-submissiond; }
 opensmtpd() { (trixie; unpack opensmtpd opensmtpd); }
 dovecot24() { (trixie; unpack dovecot24 dovecot-submissiond); }
 
-# Other programs that submit mail; GNU time tells the memory that each takes.
+# Other programs that submit mail, for the benchmark and for `ssmtpctl migrate`; GNU time
+# tells the memory that each takes.
 msmtp() { unpack msmtp msmtp time; }
 ssmtp() { unpack ssmtp ssmtp time; }
 nullmailer() { unpack nullmailer nullmailer time; }
 dma() { unpack dma dma time; }
+esmtp() { unpack esmtp esmtp; }
+snail() { unpack snail s-nail; }
 valgrind() { unpack valgrind valgrind; }
 
 # Debian 12's OpenSMTPD (6.8.0p2) cannot do TLS with Debian 12's OpenSSL 3: every handshake

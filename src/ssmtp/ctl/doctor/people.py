@@ -156,6 +156,7 @@ def _strangers(report: Report, case: Case) -> None:
             continue
         if f"{login.lower()}@{domain}" in found and not {*found} & own:
             lost.append(login)
+    user = account.config.auth_user or ""
     if lost:
         report.warn(
             "people.strangers",
@@ -171,7 +172,7 @@ def _strangers(report: Report, case: Case) -> None:
                 "set Root={address}, and name the others in a file of Aliases; or take"
                 " {key} out"
             ).format(
-                address=account.config.auth_user or "you@example.org",
+                address=user if "@" in user else "you@example.org",
                 key="RewriteDomain" if account.config.rewrite_domain else "Hostname",
             ),
             users=lost,

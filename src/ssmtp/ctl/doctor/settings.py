@@ -103,7 +103,7 @@ def shown(value: Any, kind: str) -> str:
     if kind == "field":
         return ", ".join(f"{text.partition(':')[0]}: {DOTS}" for _line, text in value)
     if isinstance(value, bool):
-        return _("yes") if value else _("no")
+        return "yes" if value else "no"  # as it is written in the file
     if isinstance(value, list | tuple):
         return ", ".join(_one(part) for part in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
