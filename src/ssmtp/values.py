@@ -25,6 +25,7 @@ MECHANISMS = (
     "OAUTHBEARER",
     "EXTERNAL",
 )
+DOTS = "••••••"
 LONGEST_WAIT = 86400.0  # seconds; more than that is a mistake, or for ever
 
 
@@ -44,12 +45,12 @@ class Secret:
         return bool(self._text)
 
     def __repr__(self) -> str:
-        return "••••••"
+        return DOTS
 
     __str__ = __repr__
 
     def __format__(self, spec: str) -> str:
-        return format("••••••", spec)
+        return format(DOTS, spec)
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a secret does not leave the process")

@@ -77,7 +77,8 @@ def test_sockets() -> None:
     Besides: the journal asks whether the socket of syslog(3) is stuck, and ssmtpctl has
     a mailhub of its own, for the demonstration and for `sink`. The Python API asks
     asyncio for the running loop. The agent's halves and its clients meet at sockets of
-    this machine; the half that talks to mailhubs does it through the wire.
+    this machine; the half that talks to mailhubs does it through the wire. The doctor
+    and `setup` look at addresses and certificates, and have no message to send.
     """
     network = imports("socket", "_socket", "ssl", "_ssl", "asyncio")
     elsewhere = {name for name in found(network) if not name.startswith("wire/")}
@@ -92,7 +93,13 @@ def test_sockets() -> None:
         "api.py",
         "ctl/certificate.py",
         "ctl/demo.py",
+        "ctl/doctor/certificate.py",
+        "ctl/doctor/names.py",
+        "ctl/doctor/probe.py",
+        "ctl/doctor/reach.py",
+        "ctl/doctor/tls.py",
         "ctl/mailhub.py",
+        "ctl/setup/autoconfig.py",
         "ctl/version.py",
         "handoff.py",
         "journal.py",
@@ -109,8 +116,32 @@ def test_the_agent_meets_its_clients_on_this_machine() -> None:
     assert {"agent/listening.py"} == found(names, "agent/", "handoff.py", "parcel.py")
 
 
+def test_only_the_doctor_looks_past_certificates() -> None:
+    """For AllowUnverified, and for a look that takes no secret along."""
+
+    def lenient(node: ast.AST) -> bool:
+        return isinstance(node, ast.Assign) and "CERT_NONE" in ast.unparse(node.value)
+
+    # The second names the constant for the first.
+    wire = {"wire/tls.py", "wire/openssl.py"}
+    assert wire | {"ctl/doctor/probe.py"} == found(lenient)
+
+    glance = next(
+        node
+        for node in TREES["ctl/doctor/probe.py"].body
+        if isinstance(node, ast.FunctionDef) and node.name == "glance"
+    )
+    # Neither credentials nor an envelope.
+    (driven,) = (n for n in ast.walk(glance) if calls("_driven")(n))
+    assert isinstance(driven, ast.Call)
+    assert ["None", "False"] == [ast.unparse(argument) for argument in driven.args[2:]]
+
+
 def test_other_roads_to_the_network() -> None:
-    """No library that opens connections by itself is used anywhere."""
+    """No library that opens connections by itself is used for mail.
+
+    `setup` asks the domain of the user for its configuration, over HTTPS.
+    """
     others = imports(
         "ftplib",
         "http",
@@ -123,8 +154,13 @@ def test_other_roads_to_the_network() -> None:
         "urllib",
         "xmlrpc",
     )
+    # It reads what is quoted in an address of a server, and connects to nothing.
+    unquotes = "ctl/migrate/snail.py"
 
-    assert set() == found(others)
+    assert {"ctl/setup/autoconfig.py", unquotes} == found(others)
+    assert ["from urllib.parse import unquote"] == [
+        ast.unparse(node) for node in TREES[unquotes].body if others(node)
+    ]
 
 
 def test_octets_leave_in_one_place() -> None:
@@ -151,7 +187,10 @@ def test_lines_have_one_writer() -> None:
 
 
 def test_flights_are_made_of_lines() -> None:
-    """What is put into a flight are lines of smtp/lines.py, never octets made there."""
+    """What is put into a flight are lines of smtp/lines.py, never octets made there.
+
+    The doctor's session ends before there is content.
+    """
 
     def literal(node: ast.AST) -> bool:
         if not calls("Flight")(node):
@@ -164,6 +203,7 @@ def test_flights_are_made_of_lines() -> None:
         return any(isinstance(o, ast.Constant | ast.JoinedStr) for o in octets)
 
     assert {
+        "ctl/doctor/probe.py",
         "smtp/authenticate.py",
         "smtp/relay.py",
         "smtp/session.py",
@@ -222,9 +262,9 @@ def test_address_is_made_once() -> None:
 def test_one_redactor() -> None:
     """Secrets are turned to dots by `Reply.without`, which every reply passes.
 
-    Besides: a `Secret` prints as dots, and the demonstration shows a configuration.
+    Besides: a `Secret` prints as dots, which ssmtpctl puts where it shows a file.
     """
-    assert {"smtp/reply.py", "values.py", "ctl/demo.py"} == found(holds("••"))
+    assert {"smtp/reply.py", "values.py"} == found(holds("••"))
     assert {"wire/channel.py"} == found(
         lambda node: isinstance(node, ast.Attribute) and node.attr == "without"
     )
@@ -233,11 +273,13 @@ def test_one_redactor() -> None:
 def test_no_code_from_texts() -> None:
     """Nothing that was read is run: no eval, no exec, no shell, no pickle.
 
-    But for our own modules, which bytecode.py runs as Python's importer would.
+    But for our own modules, which bytecode.py runs as Python's importer would, and
+    bytegroups.py writes.
     """
-    ours = {"bytecode.py"}
-    assert ours == found(calls("eval", "exec", "compile", "os.system", "os.popen"))
-    assert ours == found(imports("pickle", "marshal", "shelve", "pty"))
+    runs = {"bytecode.py"}
+    assert runs == found(calls("eval", "exec", "compile", "os.system", "os.popen"))
+    writes = {"bytegroups.py"}
+    assert runs | writes == found(imports("pickle", "marshal", "shelve", "pty"))
     assert set() == found(
         lambda node: (
             isinstance(node, ast.keyword)

@@ -31,6 +31,7 @@ from ssmtp.ctl.mailhub import Mailhub, Received
 from ssmtp.ctl.sink import shown
 from ssmtp.ctl.words import _, counted
 from ssmtp.errors import EX_OK, SystemTrouble
+from ssmtp.values import DOTS
 
 USER = "demo"
 SECONDS = 60
@@ -210,7 +211,7 @@ AuthPass={password}
     _private(directory / "revaliases", revaliases)
     _title(_("2. The configuration, a classic one"))
     print(_("ssmtp.conf (for its owner's eyes only, mode 0600):"))
-    _indented(text.replace(password, "••••••••"))
+    _indented(text.replace(password, DOTS))
     print(_("revaliases (who you are: your login, and your address):"))
     _indented(revaliases)
     return conf

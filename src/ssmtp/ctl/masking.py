@@ -6,9 +6,8 @@ import re
 
 from ssmtp.ctl.words import _
 from ssmtp.keys import KEYS
-from ssmtp.values import BLANKS, shown
+from ssmtp.values import BLANKS, DOTS, shown
 
-DOTS = "••••••"
 _KNOWN = {key.name.lower(): key for key in KEYS}
 # A word for a password, and what may stand between it and the password.
 _SECRETIVE = re.compile(

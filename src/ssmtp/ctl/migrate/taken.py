@@ -17,7 +17,7 @@ from ssmtp import agentvalues
 from ssmtp.ctl.words import _
 from ssmtp.errors import ConfigError
 from ssmtp.keys import KEYS
-from ssmtp.values import READERS, shown
+from ssmtp.values import DOTS, READERS, shown
 
 KINDS = {key.name: key.kind for key in KEYS}
 
@@ -203,5 +203,5 @@ class Draft:
         for secret in sorted(self.secrets, key=len, reverse=True):
             # What is shorter would make dots of ordinary words.
             if len(secret) >= SHORTEST:
-                text = text.replace(secret, "••••••")
+                text = text.replace(secret, DOTS)
         return text
