@@ -12,7 +12,15 @@ from ssmtp import config as configuration
 from ssmtp.agent import aftermath, cargo
 from ssmtp.agent.cargo import Cargo
 from ssmtp.agent.notices import verdict
-from ssmtp.errors import Deferred, InDoubt, RecipientRefused, SystemTrouble
+from ssmtp.errors import (
+    Deferred,
+    InDoubt,
+    InputRefused,
+    MessageRefused,
+    RecipientRefused,
+    SystemTrouble,
+)
+from ssmtp.smtp import exits
 from ssmtp.smtp.outcomes import Outcome
 from ssmtp.smtp.reply import Reply
 from ssmtp.spool.queue import Claim, Draft, Entry, Queue, Recipient
@@ -269,6 +277,21 @@ def test_verdict() -> None:
         made.records = records
 
         assert expected == verdict(made)[: len(expected)]
+
+
+def test_verdict_says_whose_fault_it_is() -> None:
+    """The exit code of --wait is the one that the direct road has for a refusal."""
+    reply = Reply(554, ["5.7.1 no"])
+    for failure in (
+        RecipientRefused("nobody of that name", reply=reply),
+        MessageRefused("spam", reply=reply),
+        InputRefused("too large"),
+    ):
+        made = aftermath.Plan()
+        made.records, made.failure = [(0, "refused", str(reply))], failure
+        code, status, _ = verdict(made)
+
+        assert type(failure) is exits.kind(Reply(code, [f"{status} no"]))
 
 
 # -- the message as the dialogue wants it

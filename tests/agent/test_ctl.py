@@ -219,6 +219,7 @@ SITE = {
         ("network", "trouble", 75),
         ("mailhub", "trouble", 75),
         ("auth", "trouble", 77),
+        ("login", "trouble", 77),
         ("configuration", "trouble", 78),
     ],
 )

@@ -161,7 +161,7 @@ def test_our_own_refusal_is_no_try() -> None:
     """A password that cannot be read was said to nobody."""
     site = Site(("h:25",))
     site.failed(0, AuthRefused("there is no password"), 0.5)
-    assert "configuration" == site.kind
+    assert "login" == site.kind
     site.failed(0, ConfigError("broken"), 0.5)
 
     assert "configuration" == site.kind

@@ -8,9 +8,19 @@ import pytest
 
 from ssmtp import address
 from ssmtp.envelope import Envelope
-from ssmtp.errors import AuthRefused, MailhubRefused, SiteTrouble
+from ssmtp.errors import (
+    EX_NOPERM,
+    EX_NOUSER,
+    AuthRefused,
+    MailhubRefused,
+    SiteTrouble,
+)
+from ssmtp.smtp import exits
 from ssmtp.smtp.relay import Glance
+from ssmtp.smtp.reply import Reply
+from ssmtp.smtp.sasl import Credentials
 from ssmtp.smtp.steps import Again, Broken, Flight
+from ssmtp.values import Secret
 from tests.unit.relaying import (
     CHUNKING,
     LIES,
@@ -23,6 +33,7 @@ from tests.unit.relaying import (
     states,
 )
 
+LOGIN = Credentials("me", lambda: Secret("secret"))
 OFFERS = {"chunking": CHUNKING, "pipelining": PIPELINING, "neither": ("8BITMIME",)}
 EVERY = pytest.mark.parametrize("offers", OFFERS.values(), ids=OFFERS)
 
@@ -157,13 +168,23 @@ def test_auth_wanted(offers: tuple[str, ...]) -> None:
 
 
 def test_relaying_denied_is_the_recipients_own() -> None:
-    """A recipient that the mailhub will not relay to does not stop the others."""
-    answers = {"r0@example.net": "554 5.7.1 relay access denied"}
-    hub = Hub(answers=answers)
-    result = Warm(hub).send(1, 2)
+    """A recipient that the mailhub will not relay to does not stop the others.
 
-    assert ["refused", "sent"] == states(result)
-    assert result.trouble is None
+    Whoever waits for it learns that it is the account that may not.
+    """
+    answers = {"r0@example.net": "554 5.7.1 relay access denied"}
+    for credentials, expected in ((None, EX_NOUSER), (LOGIN, EX_NOPERM)):
+        warm = Warm(Hub((*CHUNKING, "AUTH PLAIN"), answers))
+        warm.relay.session.facts.credentials = credentials
+        result = warm.send(1, 2)
+
+        assert ["refused", "sent"] == states(result)
+        assert result.trouble is None
+        why = result.outcomes[0].failure
+        assert why is not None
+        assert expected == why.exit_code
+        said, status = exits.verdict(why, "5.7.1")
+        assert expected == exits.kind(Reply(said, [f"{status} no"])).exit_code
 
 
 @EVERY
@@ -377,13 +398,16 @@ def test_never_falsely_sent(seed: int) -> None:
             octets: bytes,
             where: int = where,
             lie: object = lie,
+            offers: tuple[str, ...] = offers,
         ) -> list[bytes | None]:
             if number != where or not callable(lie):
                 return [octets]
             if verb == "CONTENT" and octets[:1] != b"2":
-                # Who says so instead has taken it.
+                # Who says so instead has taken it, and who says it first to a client
+                # that asked nothing else.
                 told: list[bytes | None] = lie(rng, octets)
-                return told if octets in told else [octets]
+                first = "PIPELINING" not in offers and told[0] == b"250 2.0.0 ok\r\n"
+                return told if octets in told and not first else [octets]
             made: list[bytes | None] = lie(rng, octets)
             return made
 
@@ -432,14 +456,35 @@ def test_the_last_message(offers: tuple[str, ...], text: str) -> None:
     assert ["QUIT"] == [line for line in hub.said if line in ("QUIT", "RSET")]
 
 
+@pytest.mark.parametrize("offers", [("8BITMIME",), ("CHUNKING",)])
+@pytest.mark.parametrize("more", ["550 5.7.1 no", "221 2.0.0 bye", "nonsense"])
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "state"), [("250 2.0.0 ok", "sent"), ("250 ok", "doubt")]
+)
+def test_more_than_an_acceptance(
+    offers: tuple[str, ...], more: str, text: str, state: str
+) -> None:
+    """What was asked alone is believed if its status says what it answers."""
+    hub = Hub(
+        offers,
+        {"CONTENT": text},
+        lambda n, v, o: [o + more.encode() + b"\r\n"] if v == "CONTENT" else [o],
+    )
+    result = Warm(hub).send(1)
+
+    assert [state] == states(result)
+    assert not result.usable
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "words"),
     [
-        ("250 2.0.0 ok", "accepted it before it had it: 250 2.0.0 ok"),
-        ("552 5.3.4 no", "was not given all of it (552 5.3.4 no)"),
+        ("250 2.0.0 ok", "deferred", "accepted it before it had it: 250 2.0.0 ok"),
+        ("452 4.3.1 no", "deferred", "was not given all of it (452 4.3.1 no)"),
+        ("552 5.3.4 no", "refused", "552 5.3.4 no"),
     ],
 )
-def test_answered_before_it_was_written(text: str, words: str) -> None:
+def test_answered_before_it_was_written(text: str, state: str, words: str) -> None:
     """An answer to content that was not written to its end accepts nothing."""
     hub = Hub()
     warm = Warm(hub)
@@ -451,7 +496,7 @@ def test_answered_before_it_was_written(text: str, words: str) -> None:
     warm.hurdle = hurdle
     result = warm.send(1)
 
-    assert ["sent"] != states(result)
+    assert [state] == states(result)
     assert not result.usable
     assert words in result.outcomes[0].text
     assert words in repr(result.outcomes[0])

@@ -17,6 +17,7 @@ from ssmtp.agent.loop import boottime
 from ssmtp.agent.site import Site
 from ssmtp.config import Config
 from ssmtp.errors import Failure, InDoubt, InputRefused
+from ssmtp.smtp import exits
 from ssmtp.smtp.outcomes import SENT, Result
 from ssmtp.spool.queue import Entry, Queue
 
@@ -31,6 +32,8 @@ def verdict(made: Plan) -> tuple[int, str, str]:
     status = text[4:].partition(" ")[0]
     if status[:2] != f"{worst // 100}." or status.count(".") != 2:
         status = f"{worst // 100}.0.0"
+    if worst == 554 and made.failure is not None and made.failure.when == "never":
+        worst, status = exits.verdict(made.failure, status)
     return worst, status, text
 
 

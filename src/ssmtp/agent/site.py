@@ -10,6 +10,7 @@ handed in.
     mailhub         greets with 4xx, speaks no SMTP     the same
     busy            takes connections, and no message   the same
     configuration   ours cannot be used                 the same
+    login           there is no way to log in           the same
     auth            refuses the password                30 min: twice an hour, not more
 
 A new message, a network that comes up and `ssmtpctl queue flush` end a pause; but never
@@ -190,7 +191,7 @@ def kind_of(failure: Failure) -> str:
     """Return what sort of trouble a failure before MAIL is."""
     if isinstance(failure, AuthRefused):
         # What was refused by ourselves was said to nobody.
-        return "auth" if failure.reply is not None else "configuration"
+        return "auth" if failure.reply is not None else "login"
     if isinstance(failure, (ConfigError, Bug)):
         return "configuration"
     if isinstance(failure, (NetworkTrouble, UnknownHost)):

@@ -11,7 +11,8 @@ import os
 from typing import Any
 
 NAME = "site.json"
-REPLIES = {"auth": (454, "4.7.0"), "configuration": (451, "4.3.5")}
+AUTH = (454, "4.7.0")
+REPLIES = {"auth": AUTH, "login": AUTH, "configuration": (451, "4.3.5")}
 LATER = (451, "4.3.0")
 
 

@@ -36,7 +36,7 @@ or for the sender, 77 the mailhub refuses the credentials, 78 the configuration 
 wrong.
 """
 
-STATES = {"auth": EX_NOPERM, "configuration": EX_CONFIG}
+STATES = {"auth": EX_NOPERM, "login": EX_NOPERM, "configuration": EX_CONFIG}
 
 
 def add(subparsers: Any) -> None:

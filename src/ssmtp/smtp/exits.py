@@ -37,6 +37,7 @@ REPLIES: dict[int, tuple[int, str]] = {
     EX_CONFIG: (451, "4.3.5"),
 }
 LATER = (451, "4.3.0")
+NO_RELAY = "5.7.8"  # credentials that do for the mailhub, but not for this recipient
 
 _KINDS: tuple[type[Failure], ...] = (
     UsageError,
@@ -59,8 +60,20 @@ def reply_code(failure: Failure) -> tuple[int, str]:
     return REPLIES.get(failure.exit_code, LATER)
 
 
+def verdict(failure: Failure, status: str) -> tuple[int, str]:
+    """Return code and status for who waits for the agent, of what is so for good.
+
+    `status` is the mailhub's. Not the message but a recipient was refused: that is 550.
+    """
+    if failure.exit_code == EX_NOPERM:
+        return 550, NO_RELAY
+    if isinstance(failure, RecipientRefused):
+        return 550, status
+    return REPLIES[failure.exit_code] if failure.reply is None else (554, status)
+
+
 def kind(reply: Reply, of_recipient: bool = False) -> type[Failure]:
-    """Return the failure that a refusal by this reply is.
+    """Return the failure that a refusal by this reply of the agent is.
 
     Where the table does not know a 5xx, it is the recipient's or the message's.
     """
@@ -70,6 +83,8 @@ def kind(reply: Reply, of_recipient: bool = False) -> type[Failure]:
     status = reply.status or ""
     if reply.code < 500:
         return Deferred
+    if reply.code == 550:
+        return AuthRefused if status == NO_RELAY else RecipientRefused
     if reply.code == 501 or status == "5.3.4":
         # No address, or more than may be (RFC 3463 §3.4).
         return InputRefused

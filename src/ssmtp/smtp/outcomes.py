@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ssmtp.envelope import Envelope
 from ssmtp.errors import (
+    EX_NOPERM,
     AuthRefused,
     Deferred,
     InDoubt,
@@ -211,19 +212,11 @@ class Ledger:
             return None
         session = self.session
         name = escaped(str(session.facts.envelope.recipients[number]))
-        failure: Failure
-        if verdicts.wants_auth(reply):
-            failure = verdicts.unauthenticated(session, reply)
-        elif reply.code >= 500:
-            failure = RecipientRefused(
-                f"{session.hub} refused {name}: {reply}",
-                "correct the address, or leave it out",
-                reply=reply,
-            )
-        else:
-            failure = Deferred(
-                f"{session.hub} does not take {name} now: {reply}", LATER, reply=reply
-            )
+        failure = verdicts.rcpt_refused(session, name, reply)
+        if isinstance(failure, AuthRefused) and not verdicts.wants_auth(reply):
+            # It condemns neither the account nor the other recipients.
+            failure = RecipientRefused(failure.what, failure.next_step, reply=reply)
+            failure.exit_code = EX_NOPERM
         failure.recipient = name
         failure.phase = phases.RCPT.name
         return failure

@@ -281,7 +281,8 @@ class Transaction:
             tail=tail,
         )
         whole = yield from session.write(flight)
-        yield from self._verdict(content, whole, flight)
+        if not (yield from self._verdict(content, whole, flight)):
+            return
         if pipelining:
             yield from self._witness(())
         elif self._last:
@@ -289,7 +290,16 @@ class Transaction:
             self._ledger.result.usable = False
         else:
             yield from self._ask_witness()
+            return
         yield from self._nothing_more()
+
+    def _is_certain(self) -> bool:
+        """Whether the acceptance cannot have been the answer to anything else."""
+        ledger = self._ledger
+        mail, reply = ledger.mail, ledger.content
+        assert mail is not None
+        assert reply is not None
+        return positive(reply) and is_no_envelope_reply(reply, (mail, *ledger.rcpts))
 
     def _one_flight(self, content: Content, mail: bytes, rcpts: list[bytes]) -> Talk:
         """MAIL RCPT… BDAT LAST RSET at once."""
@@ -314,8 +324,13 @@ class Transaction:
     def _last_word(self) -> bytes:
         return lines.QUIT if self._last else lines.RSET
 
-    def _verdict(self, content: Content, whole: bool, flight: Flight) -> Talk:
-        """Hear what the mailhub says of the content, and settle it for everybody."""
+    def _verdict(
+        self, content: Content, whole: bool, flight: Flight
+    ) -> Generator[Any, Any, bool]:
+        """Hear what the mailhub says of the content, and settle it for everybody.
+
+        False when that is all: it refused the content before it had all of it.
+        """
         ledger = self._ledger
         reply = ledger.content = yield from self._session.reply(phases.CONTENT)
         if flight.head and ledger.taken and reply.code in (500, 502, 504):
@@ -324,8 +339,12 @@ class Transaction:
         if not whole:
             if positive(reply):
                 raise OutOfStep(f"accepted it before it had it: {reply}")
-            # Somebody was refused while it was being written: nobody got it.
-            raise Broken(f"was not given all of it ({reply})")
+            if reply.code < 500 or flight.before:
+                # Somebody may have been refused while it was being written.
+                raise Broken(f"was not given all of it ({reply})")
+            ledger.settle()
+            ledger.result.usable = False
+            return False
         if positive(reply) and not ledger.taken:
             raise OutOfStep(f"said {reply} though nobody was to get it")
         if not positive(reply) and reply.code < 400:
@@ -333,17 +352,28 @@ class Transaction:
         ledger.settle()
         if positive(reply):
             ledger.result.receipt = receipt_of(self._session, reply, content)
+        return True
 
     def _ask_witness(self) -> Talk:
-        """Ask what rides along with the content where there is PIPELINING."""
+        """Ask what rides along with the content where there is PIPELINING.
+
+        Here nothing but the content was waiting for an answer, so that a status which
+        belongs to no envelope is enough, whatever a mailhub adds to it.
+        """
         try:
-            yield Flight(lines.RSET, RESET)
-        except Broken as broken:
-            if broken.garbled or broken.answer is not None:
-                raise OutOfStep(broken.words) from broken
-            self._believe(broken.words, ())
-            return
-        yield from self._witness(())
+            try:
+                yield Flight(lines.RSET, RESET)
+            except Broken as broken:
+                if broken.garbled or broken.answer is not None:
+                    raise OutOfStep(broken.words) from broken
+                self._believe(broken.words, ())
+                return
+            yield from self._witness(())
+            yield from self._nothing_more()
+        except OutOfStep:
+            if not self._is_certain():
+                raise
+            self._ledger.result.usable = False
 
     def _witness(self, before: tuple[Reply, ...]) -> Talk:
         """Hear whether all answers were in step (rules 2 and 3)."""

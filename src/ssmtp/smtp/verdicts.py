@@ -71,12 +71,13 @@ def rcpt(session: Session, replies: list[Reply]) -> Failure:
     name = recipient
     if len(names) > 1:
         name += f" ({len(bad)} of {len(names)} recipients, so nobody got the message)"
-    failure = _rcpt(session, name, reply)
+    failure = rcpt_refused(session, name, reply)
     failure.recipient = recipient
     return failure
 
 
-def _rcpt(session: Session, name: str, reply: Reply) -> Failure:
+def rcpt_refused(session: Session, name: str, reply: Reply) -> Failure:
+    """Return what a refusal of RCPT means for this one recipient."""
     if wants_auth(reply):
         return unauthenticated(session, reply)
     if reply.code >= 500:
