@@ -1,4 +1,4 @@
-"""What a process can do so that the secrets in its memory stay there.
+"""What a process can do about its memory: secrets stay there, and it stays small.
 
 Nothing here can fail: where a system lacks something, there is one hurdle less. In a
 program that is not ours (`guest`) the settings of the process are left alone.
@@ -11,6 +11,7 @@ import posix
 # proc(5): where the arguments are in memory, counted behind the name of the command.
 _ARG_START, _ARG_END = 45, 46
 _PR_SET_DUMPABLE = 4
+_M_ARENA_MAX = -8
 
 # Set by `ssmtp.api`: we are a library in somebody else's process.
 guest = False
@@ -47,6 +48,20 @@ def hide() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    except (ImportError, OSError, MemoryError, AttributeError):
+        pass
+
+
+def one_heap() -> None:
+    """Have all threads share one heap (mallopt(3)).
+
+    With one for each, the memory of the agent grows with the connections that bring
+    large messages at the same time.
+    """
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
     except (ImportError, OSError, MemoryError, AttributeError):
         pass
 

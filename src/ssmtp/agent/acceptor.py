@@ -50,6 +50,7 @@ def run(config_path: str, listen: str | None, spool: str | None) -> int:
     of the queue.
     """
     guard.hide()
+    guard.one_heap()
     # Our threads share what openlog(3) knows; a socket for each line they do not.
     journal.guest = True
     acceptor = Acceptor(config_path, listen, spool)

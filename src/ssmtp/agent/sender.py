@@ -53,6 +53,7 @@ def run(config_path: str, spool: str | None, link: str | None) -> int:
     Raises `ConfigError` for a configuration or a queue that cannot be used.
     """
     guard.hide()
+    guard.one_heap()
     journal.lasting = True
     config = configfile.load(config_path)
     path = places.spool_path(config, spool)
