@@ -98,11 +98,12 @@ class Field:
 def is_field(line: bytes) -> bool:
     """Whether a line begins a header field.
 
-    A URL at the beginning of a text is taken for text: no field begins with `//`. So
-    is a name without an end.
+    A URL at the beginning of a text is taken for text: no field begins with `//`,
+    but for one with a hyphen in its name, which no usual scheme has. So is a name
+    without an end.
     """
     name, colon, rest = line.partition(b":")
-    if not colon or rest.startswith(b"//"):
+    if not colon or (rest.startswith(b"//") and b"-" not in name):
         return False
     name = name.rstrip(b" \t")
     return 0 < len(name) <= NAME_MAX and not name.translate(None, _NAME)

@@ -265,9 +265,10 @@ def test_expired(queue: Queue) -> None:
     assert 1 == len(entries(queue, failed=True))
 
 
-def test_verdict() -> None:
-    """Whoever waits hears the worst of it."""
-    made = aftermath.Plan()
+def test_verdict(queue: Queue) -> None:
+    """Whoever waits hears the worst of it, whichever transaction it was in."""
+    both = Recipient("ann@example.net"), Recipient("bob@example.net")
+    made, entry = aftermath.Plan(), add(queue, *both).entry
     for records, expected in (
         ([(0, "sent", "250 2.0.0 queued")], (250, "2.0.0", "250 2.0.0 queued")),
         ([(0, "sent", "250 ok"), (1, "deferred", "450 4.2.1 full")], (451, "4.2.1")),
@@ -276,12 +277,17 @@ def test_verdict() -> None:
     ):
         made.records = records
 
-        assert expected == verdict(made)[: len(expected)]
+        assert expected == verdict(made, entry)[: len(expected)]
+
+    entry.recipients[0].state, entry.recipients[0].reply = "reported", "550 5.1.1 no"
+    made.records = [(1, "sent", "250 2.0.0 queued")]
+
+    assert (554, "5.1.1", "550 5.1.1 no") == verdict(made, entry)
 
 
-def test_verdict_says_whose_fault_it_is() -> None:
+def test_verdict_says_whose_fault_it_is(queue: Queue) -> None:
     """The exit code of --wait is the one that the direct road has for a refusal."""
-    reply = Reply(554, ["5.7.1 no"])
+    reply, entry = Reply(554, ["5.7.1 no"]), add(queue).entry
     for failure in (
         RecipientRefused("nobody of that name", reply=reply),
         MessageRefused("spam", reply=reply),
@@ -289,7 +295,7 @@ def test_verdict_says_whose_fault_it_is() -> None:
     ):
         made = aftermath.Plan()
         made.records, made.failure = [(0, "refused", str(reply))], failure
-        code, status, _ = verdict(made)
+        code, status, _ = verdict(made, entry)
 
         assert type(failure) is exits.kind(Reply(code, [f"{status} no"]))
 

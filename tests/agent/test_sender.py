@@ -14,6 +14,9 @@ import trustme
 from ssmtp import journal
 from ssmtp.agent import sender as senders
 from ssmtp.agent.link import Switchboard
+from ssmtp.errors import RecipientRefused
+from ssmtp.smtp import exits
+from ssmtp.smtp.reply import Reply
 from tests.agent import sending
 from tests.agent.sending import Post, until
 from tests.hub import EXTENSIONS, Hub
@@ -128,6 +131,25 @@ def test_limits(tmp_path: Path) -> None:
 
         assert [3, 3, 1] == [len(mail.rcpts) for mail in post.hub.mails]
         assert 2 == post.hub.connections
+
+
+def test_one_verdict_on_several_transactions(tmp_path: Path) -> None:
+    """Who waits hears of a message once, when all its recipients have been tried."""
+    offers = (*EXTENSIONS, "LIMITS RCPTMAX=2")
+    with sending.post(tmp_path, extensions=offers) as post:
+        post.configure("Connections=1")
+        post.hub.replies["RCPT#1"] = "550 5.1.1 no such user"
+        board = Switchboard(str(tmp_path / "sender.sock"))
+        board.start()
+        name = post.add("m0", *(f"r{n}@x.test" for n in range(5)))
+        board.expect(name)
+        with post.sender(board.path):
+            word = board.wait(name, 30)
+        board.close()
+
+    assert word is not None
+    assert RecipientRefused is exits.kind(Reply(word["code"], [f"{word['status']} no"]))
+    assert 4 == sum(len(mail.rcpts) for mail in post.hub.mails if mail.sender)
 
 
 def test_recipients_apart(post: Post) -> None:

@@ -65,6 +65,7 @@ def piped(data: bytes, *, dot_ends: bool = False) -> intake.Intake:
         (b"begin 644 a\n#86)C\n`\n", b"", b"begin 644 a\r\n#86)C\r\n`\r\n"),
         (b": x\nSubject: y\n", b"", b": x\r\nSubject: y\r\n"),
         (b"http://x.example/ is down\n", b"", b"http://x.example/ is down\r\n"),
+        (b"X-Url://x.example/\n\nb\n", b"X-Url://x.example/\n", b"b\r\n"),
         (b"Subject: s\n.\nX: y\n\nb\n", b"Subject: s\n", b".\r\nX: y\r\n\r\nb\r\n"),
         (b"Subject: s\nDear all,\n", b"Subject: s\n", b"Dear all,\r\n"),
         (b".X: y\n\nb\n", b".X: y\n", b"b\r\n"),

@@ -32,13 +32,17 @@ SOON = 900.0  # seconds until what could not be carried out is tried again
 
 
 class Plan:
-    """What is to be noted: outcomes by recipient, the next try, whether to warn."""
+    """What is to be noted: outcomes by recipient, the next try, whether to warn.
 
-    __slots__ = ("failure", "next_try", "records", "warn")
+    `at_once` says that the try goes on with other recipients.
+    """
+
+    __slots__ = ("at_once", "failure", "next_try", "records", "warn")
 
     def __init__(self) -> None:
         self.records: list[tuple[int, str, str]] = []
         self.next_try = 0.0
+        self.at_once = False
         self.warn = False
         self.failure: Failure | None = None
 
@@ -84,7 +88,10 @@ def plan(
             made.failure = outcome.failure or made.failure
     tried = {outcome.number for outcome in outcomes}
     left = [number for number in entry.open if number not in tried]
-    if prompt or (left and (sent or any(_is_new(entry, n) for n in left))):
+    made.at_once = prompt or bool(
+        left and (sent or any(_is_new(entry, n) for n in left))
+    )
+    if made.at_once:
         made.next_try = now
     else:
         made.next_try = schedule.next_try(

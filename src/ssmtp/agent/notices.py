@@ -21,12 +21,19 @@ from ssmtp.smtp import exits
 from ssmtp.smtp.outcomes import SENT, Result
 from ssmtp.spool.queue import Entry, Queue
 
+CODES = {"sent": 250, "refused": 554, "expired": 554, "reported": 554}
 
-def verdict(made: Plan) -> tuple[int, str, str]:
-    """Return code, status and text for whoever waits for this message (XWAIT)."""
+
+def verdict(made: Plan, entry: Entry) -> tuple[int, str, str]:
+    """Return code, status and text for whoever waits for this message (XWAIT).
+
+    What earlier transactions of the same message came to counts, too.
+    """
+    words = {n: (r.state, r.reply) for n, r in enumerate(entry.recipients) if r.reply}
+    words.update({number: (state, reply) for number, state, reply in made.records})
     worst, text = 250, ""
-    for _, state, reply in made.records:
-        code = {"sent": 250, "refused": 554, "expired": 554}.get(state, 451)
+    for _, (state, reply) in sorted(words.items()):
+        code = CODES.get(state, 451)
         if code == 554 or (code == 451 and worst == 250) or not text:
             worst, text = max(code, worst) if code != 250 else worst, reply
     status = text[4:].partition(" ")[0]

@@ -512,7 +512,8 @@ class Sender:
             self.last_sent = int(time.time())
         if not any(outcome.state == DOUBT for outcome in result.outcomes):
             self._log(claim, result, hub, seconds)
-        self.ear.done(claim.id, *notices.verdict(made))
+        if not made.at_once:
+            self.ear.done(claim.id, *notices.verdict(made, claim.entry))
 
     def _log(self, claim: Claim, result: Result, hub: str, seconds: float) -> None:
         notices.log_outcomes(claim.entry, result, hub, seconds, self.config.log_file)

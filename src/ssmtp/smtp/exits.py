@@ -83,11 +83,13 @@ def kind(reply: Reply, of_recipient: bool = False) -> type[Failure]:
     status = reply.status or ""
     if reply.code < 500:
         return Deferred
-    if reply.code == 550:
-        return AuthRefused if status == NO_RELAY else RecipientRefused
+    if status == NO_RELAY:
+        return AuthRefused
     if reply.code == 501 or status == "5.3.4":
         # No address, or more than may be (RFC 3463 §3.4).
         return InputRefused
-    if of_recipient or (status[:4] == "5.1." and status not in ("5.1.7", "5.1.8")):
+    # These two are about the sender (RFC 3463 §3.2).
+    recipient = reply.code == 550 or status[:4] == "5.1."
+    if of_recipient or (recipient and status not in ("5.1.7", "5.1.8")):
         return RecipientRefused
     return MessageRefused
