@@ -7,6 +7,7 @@ import io
 import json
 import os
 import subprocess
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,17 @@ def bench(tmp_path, monkeypatch):
     """A place to examine."""
     monkeypatch.setattr(guard, "guest", True)
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def square(monkeypatch):
+    """A place to examine that every user can come to."""
+    monkeypatch.setattr(guard, "guest", True)
+    with tempfile.TemporaryDirectory(prefix="ssmtp-doctor-") as place:
+        made = Bench(Path(place))
+        for folder in (made.place, made.conf.parent):
+            folder.chmod(0o755)
+        yield made
 
 
 @pytest.fixture

@@ -155,6 +155,34 @@ def test_acceptor_is_down_and_may_be_missed(box):
     assert "straight to the mailhub" in told.one("road")["text"]
 
 
+@needs_root
+def test_socket_that_is_closed(box):
+    """An agent that runs, at a socket that this user may not write to."""
+    box.start()
+    box.socket.chmod(0o600)
+    with running(Hub()) as hub:
+        text = box.conf.read_text()
+        box.conf.write_text(text.replace("127.0.0.1:1", f"127.0.0.1:{hub.port}"))
+        told = doctor(box, uid=64123)
+    box.stop()
+
+    assert (75, "agent.acceptor") == (told.code, told.first["id"])
+    assert f"let the calling user write to {box.socket}" == told.first["next"]
+
+
+def test_somebody_else_at_the_socket(box):
+    """Another program that listens where the agent should."""
+    box.socket.parent.mkdir(exist_ok=True)
+    with running(Hub(path=str(box.socket), replies={"GREETING": "* OK IMAP"})):
+        with running(Hub()) as hub:
+            text = box.conf.read_text()
+            box.conf.write_text(text.replace("127.0.0.1:1", f"127.0.0.1:{hub.port}"))
+            told = doctor(box)
+
+    assert (75, "agent.acceptor") == (told.code, told.first["id"])
+    assert f"What answers at {box.socket} is no agent" in told.first["text"]
+
+
 def test_nothing_but_a_socket(box):
     """A configuration that only leads to an agent needs no mailhub."""
     box.start()
@@ -179,6 +207,20 @@ def test_what_waits(box):
 
     assert 2 == young["facts"]["messages"]
     assert "2 messages wait in its queue, the oldest for " in young["text"]
+
+
+def test_what_is_held(box):
+    """A message that somebody holds back is named, with how to let it go."""
+    box.start()
+    for name in ("ann", "bob"):
+        box.sendmail("-f", "me@example.org", f"{name}@example.net")
+    held = verbs.call(str(box.socket), "XLIST")[0]["id"]
+    verbs.call(str(box.socket), f"XHOLD {held}")
+    found = doctor(box).one("agent.held")
+    box.stop()
+
+    assert "1 message is held" in found["text"]
+    assert f"ssmtpctl queue release {held}" == found["next"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ssmtp.ctl.doctor import login, refusals
+from ssmtp.ctl.doctor import oddities, refusals
 from ssmtp.smtp.reply import Reply
 from tests.doctor.conftest import PASSWORD, USER
 from tests.hub import Hub, running
@@ -113,13 +113,16 @@ def test_password_without_user(bench, hub):
         ("abcdefghijklmnop", "smtp.gmail.com", []),
         ("correct horse", "smtp.gmail.com", ["a blank in it", "app password"]),
         ("sécret", "mail.corp.test", ["outside of ASCII"]),
+        ("\ufeffsecret", "mail.corp.test", ["byte order mark"]),
+        ("“secret”", "mail.corp.test", ["a curly quote"]),
+        ("AuthPass=secret", "mail.corp.test", ["the name of a key"]),
         ("secret", "mail.corp.test", []),
         ("", "mail.corp.test", []),
     ],
 )
 def test_oddities(secret, host, words):
     """What is strange about a password is said without showing it."""
-    found = login.oddities(secret, [host], object())
+    found = oddities.of_password(secret, [host], object())
 
     assert len(words) == len(found), found
     for word, sentence in zip(words, found, strict=True):

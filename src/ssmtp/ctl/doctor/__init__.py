@@ -14,6 +14,7 @@ from typing import Any
 from ssmtp.config import Mailhub
 from ssmtp.ctl.doctor import (
     files,
+    logfile,
     login,
     names,
     people,
@@ -100,6 +101,7 @@ def examine(report: Report, case: Case, *, send: bool = False) -> None:
     _guarded(report, spool.check, report, case)
     report.section = _("This machine")
     _guarded(report, rivals.check, report)
+    _guarded(report, logfile.check, report, case)
     if send:
         report.section = _("Test message")
         _guarded(report, sending.check, report, case)

@@ -23,7 +23,8 @@ class Case:
     """The stations of a message: each check fills in what the next one needs.
 
     `address` is the recipient that was asked about, if any. `faulty` says that lines of
-    the configuration mean nothing. `oddities` are what is strange about the password.
+    the configuration mean nothing. `oddities` are what is strange about the login, and
+    `unused` is the key of a password that has no user.
     """
 
     request: delivery.Request
@@ -41,6 +42,7 @@ class Case:
     credentials: Credentials | None = None
     locked: bool = False  # the password is for the agent alone
     stop: bool = False  # there is no use in talking to the mailhub
+    unused: str = ""
     oddities: list[str] = field(default_factory=list)
 
     @property

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import grp
 import os
 import stat
 
-from ssmtp import config as configuration
 from ssmtp import configfile, direct
+from ssmtp.ctl.doctor import lines
 from ssmtp.ctl.doctor.case import Case
 from ssmtp.ctl.doctor.findings import Finding, Report
 from ssmtp.ctl.words import _, counted
 from ssmtp.errors import EX_CONFIG, ConfigError, Failure
-
-LINES_MOST = 2000  # each is looked at by itself up to here
 
 
 def check(report: Report, case: Case) -> None:
@@ -33,7 +33,7 @@ def check(report: Report, case: Case) -> None:
     )
     _others(report, case)
     case.text = text
-    case.config = _parsed(report, case)
+    case.config = lines.parsed(report, case, _home(case))
     if case.config is None:
         return
     if not case.faulty:
@@ -51,7 +51,56 @@ def _unreadable(report: Report, case: Case, failure: Failure) -> None:
             ),
         )
         return
-    report.failed("config.file", failure, path=case.path)
+    what, step = failure.what, failure.next_step
+    if os.path.islink(case.path) and not os.path.exists(case.path):
+        where = os.path.realpath(case.path)
+        what = _("{path} is a link to {where}, which does not exist")
+        what = what.format(path=case.path, where=where)
+        step = _("let the link name a file that exists, or type: ssmtpctl setup")
+    elif os.strerror(errno.EACCES) in what:
+        step = _let_in(case, step)
+    report.error("config.file", what, step, failure.exit_code, path=case.path)
+
+
+def _let_in(case: Case, step: str) -> str:
+    """Say how the caller comes to read a configuration that is closed to him."""
+    login = case.request.caller.login
+    folder = _closed_folder(case.path)
+    group = _group_of(folder or case.path)
+    if group:
+        text = _(
+            "{step}; to join the group: sudo usermod -aG {group} {login}, and log in"
+            " again"
+        )
+        return text.format(step=step, group=group, login=login)
+    place = folder or case.path
+    wanted = "x" if folder else "r"
+    if os.stat(place).st_uid == os.getuid():
+        return _("chmod u+{wanted} {path}").format(wanted=wanted, path=place)
+    if case.path == _own_place(case):
+        return _("sudo chown {login} {path}").format(login=login, path=place)
+    return _("{step}; what keeps it from that is {path}").format(step=step, path=place)
+
+
+def _closed_folder(path: str) -> str:
+    """Return the first directory on a path that the caller cannot go through."""
+    at = path.find("/", 1)
+    while at > 0:
+        if os.path.isdir(path[:at]) and not os.access(path[:at], os.X_OK):
+            return path[:at]
+        at = path.find("/", at + 1)
+    return ""
+
+
+def _group_of(place: str) -> str:
+    """Return the group, not root's, that may read what others may not."""
+    found = os.stat(place)
+    if not found.st_gid or not found.st_mode & stat.S_IRGRP:
+        return ""
+    try:
+        return grp.getgrgid(found.st_gid).gr_name
+    except KeyError:
+        return ""
 
 
 def _missing(report: Report, case: Case) -> None:
@@ -67,11 +116,38 @@ def _missing(report: Report, case: Case) -> None:
         text = text.format(path=case.path, why=_why(case))
     else:
         own = _own_place(case)
+        if own and _kept_away(report, case, own):
+            return
         text = _("There is no configuration: neither {own} nor {system} exists.")
         if not own:
             text = _("There is no configuration: {system} does not exist.")
         text = text.format(own=own, system=configfile.SYSTEM_FILE)
     report.error("config.file", text, step, EX_CONFIG, path=case.path)
+
+
+def _kept_away(report: Report, case: Case, own: str) -> bool:
+    """Tell of a configuration of the user's own that is there and is not read."""
+    folder = _closed_folder(own)
+    if folder:
+        text = _("{path} is closed to this user, so {own} cannot be looked for.")
+        text, step = text.format(path=folder, own=own), _let_in_folder(case, folder)
+    elif os.path.lexists(own):
+        text = _("{path} belongs to another user, and so it is not read.")
+        text = text.format(path=own)
+        step = _("sudo chown {login} {path}").format(
+            login=case.request.caller.login, path=own
+        )
+    else:
+        return False
+    report.error("config.file", text, step, EX_CONFIG, path=own)
+    return True
+
+
+def _let_in_folder(case: Case, folder: str) -> str:
+    if os.stat(folder).st_uid == os.getuid():
+        return _("chmod u+{wanted} {path}").format(wanted="x", path=folder)
+    login = case.request.caller.login
+    return _("sudo chown {login} {path}").format(login=login, path=folder)
 
 
 def _why(case: Case) -> str:
@@ -117,29 +193,6 @@ def _others(report: Report, case: Case) -> None:
         report.note("config.system", text.format(path=configfile.SYSTEM_FILE))
 
 
-def _parsed(report: Report, case: Case) -> configuration.Config | None:
-    """Parse what can be understood, and tell of each line that cannot."""
-    home = _home(case)
-    lines = case.text.split(b"\n")
-    # Whoever saved it as UTF-16 is told so once.
-    if len(lines) <= LINES_MOST and b"\0" not in case.text:
-        for at, line in enumerate(lines):
-            try:
-                configuration.parse(b"\n" * at + line, case.path, home)
-            except ConfigError as failure:
-                case.faulty = True
-                lines[at] = b""
-                report.failed("config.line", failure, line=at + 1)
-    try:
-        found = configuration.parse(b"\n".join(lines), case.path, home)
-    except ConfigError as failure:
-        if not case.faulty:
-            report.failed("config.line", failure)
-        case.faulty = True
-        return None
-    return found
-
-
 def _home(case: Case) -> str | None:
     home = case.request.environ.get("HOME", "")
     return home if home.startswith("/") else case.request.caller.home
@@ -175,7 +228,11 @@ def _changeable(report: Report, *paths: str) -> None:
         except OSError:
             continue
         open_to = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
-        if open_to or found.st_uid not in (0, os.getuid()):
+        step = _("chmod go-w {path}").format(path=path)
+        if found.st_uid not in (0, os.getuid()):
+            step = _("chown {uid} {path}").format(uid=os.getuid(), path=path)
+            open_to = True
+        if open_to:
             report.add(
                 Finding(
                     "config.writable",
@@ -185,7 +242,7 @@ def _changeable(report: Report, *paths: str) -> None:
                         mode=f"{stat.S_IMODE(found.st_mode):04o}",
                         uid=found.st_uid,
                     ),
-                    _("chmod go-w {path}").format(path=path),
+                    step,
                 )
             )
 

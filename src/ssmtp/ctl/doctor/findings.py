@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ssmtp.ctl.retold import retold
 from ssmtp.errors import EX_CONFIG, EX_OK, Failure
 from ssmtp.smtp.reply import escaped, forms, hidden
 
@@ -79,8 +80,8 @@ class Report:
     def add(self, finding: Finding) -> None:
         """Take in a finding, and tell it."""
         finding.section = finding.section or self.section
-        finding.text = self._clean(_sentence(finding.text))
-        finding.next = self._clean(finding.next)
+        finding.text = self._clean(sentence(finding.text))
+        finding.next = self._clean(retold(finding.next))
         finding.details = [self._clean(line) for line in finding.details]
         finding.facts = self._harmless(finding.facts)
         self.findings.append(finding)
@@ -145,8 +146,10 @@ class Report:
         return first.exit if first is not None else EX_OK
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """Begin with a capital, unless it is a name that begins; end as sentences do."""
-    if text.partition(" ")[0] in ARTICLES:
+    begins = text.partition(" ")[0] in ARTICLES
+    text = retold(text)
+    if begins:
         text = text[:1].upper() + text[1:]
     return text if text[-1:] in ".!?)" else f"{text}."

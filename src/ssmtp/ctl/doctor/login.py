@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from ssmtp import credentials
 from ssmtp.config import Mailhub
-from ssmtp.ctl.doctor import refusals, tls
+from ssmtp.ctl.doctor import oddities, refusals, settings, tls
 from ssmtp.ctl.doctor.case import Case
-from ssmtp.ctl.doctor.findings import Report
+from ssmtp.ctl.doctor.findings import Report, sentence
 from ssmtp.ctl.doctor.probe import Seen
 from ssmtp.ctl.reasons import PASSWORDS
 from ssmtp.ctl.words import _
 from ssmtp.errors import EX_NOPERM, AuthRefused, ConfigError, Failure
 from ssmtp.smtp.offers import Offers
+from ssmtp.smtp.reply import Reply
 
-BLANK = " \t\u00a0"
-QUOTES = "\"'"
-GROUP = 4  # letters; Google shows an app password in four such groups
-APP_PASSWORD = 16
-GOOGLE = (".gmail.com", ".google.com", ".googlemail.com")
+CLOSED = ("account disabled", "account is disabled", " locked", "suspended")
+WRITTEN = ("password", "credentials", "words")  # rows about what was written
+TOKENS = ("XOAUTH2", "OAUTHBEARER")
 
 
 def prepare(report: Report, case: Case) -> None:
@@ -30,7 +29,10 @@ def prepare(report: Report, case: Case) -> None:
         found = credentials.from_config(config, asked, hubs)
     except Failure as failure:
         case.locked = True
-        report.failed("auth.settings", failure)
+        what = failure.what
+        if isinstance(failure, AuthRefused) and not case.faulty:
+            what = _blank(case) or what
+        report.error("auth.settings", what, failure.next_step, failure.exit_code)
         return
     if found is None:
         _nobody(report, case)
@@ -46,9 +48,21 @@ def prepare(report: Report, case: Case) -> None:
     text = _("Login as {user}, with the password of {source}.")
     source = ", ".join(sources) or "TLSCert"
     report.ok("auth.password", text.format(user=found.user, source=source))
-    case.oddities = oddities(secret, [hub.host or "" for hub in hubs], config.auth_pass)
-    for oddity in case.oddities:
+    names = [hub.host or "" for hub in hubs]
+    for oddity in oddities.of_password(secret, names, config.auth_pass):
+        case.oddities.append(oddity)
         report.warn("auth.odd-password", oddity, _("correct the line, if it is wrong"))
+
+
+def _blank(case: Case) -> str:
+    """Say which line would have the password, and has none."""
+    lines = settings.origins(case.text)
+    for name, attribute in PASSWORDS:
+        if case.config and attribute in lines and not getattr(case.config, attribute):
+            text = _("AuthUser is set, but {key} in {path}, line {line} is blank")
+            at = lines[attribute][-1]
+            return text.format(key=name, path=case.path, line=at)
+    return ""
 
 
 def _nobody(report: Report, case: Case) -> None:
@@ -56,10 +70,11 @@ def _nobody(report: Report, case: Case) -> None:
     assert config is not None
     given = [name for name, attribute in PASSWORDS if getattr(config, attribute)]
     if given:
+        case.unused = ", ".join(given)
         report.warn(
             "auth.no-user",
             _("There is {key}, but no AuthUser: nobody logs in.").format(
-                key=", ".join(given)
+                key=case.unused
             ),
             _("add a line AuthUser=you@example.org"),
         )
@@ -81,41 +96,6 @@ def _locked(report: Report, case: Case, failure: Failure) -> None:
         )
         return
     report.failed("auth.password", failure)
-
-
-def oddities(secret: str, hosts: list[str], written: object) -> list[str]:
-    """Return what is strange about a password, in sentences that do not show it."""
-    found = []
-    google = any(f".{host.lower()}".endswith(GOOGLE) for host in hosts)
-    groups = secret.replace("\u00a0", " ").split(" ")
-    four = [GROUP] * GROUP == [len(group) for group in groups]
-    if secret and secret[0] in BLANK:
-        found.append(_("The password begins with a blank."))
-    if secret and secret[-1] in BLANK:
-        found.append(_("The password ends with a blank."))
-    if secret and (secret[0] in QUOTES or secret[-1] in QUOTES):
-        found.append(_("The password begins or ends with a quote, which is sent, too."))
-    if four and not google:
-        found.append(
-            _(
-                "The password has blanks between four groups, as Google shows its app"
-                " passwords; for this mailhub the blanks are sent."
-            )
-        )
-    elif not four and not found and any(char in BLANK for char in secret):
-        found.append(_("The password has a blank in it, which is sent, too."))
-    if not secret.isascii():
-        found.append(_("The password has letters outside of ASCII; mailhubs differ."))
-    if google and secret and not _is_app_password(secret) and written is not None:
-        found.append(
-            _("The password does not look like an app password of Google (16 letters).")
-        )
-    return found
-
-
-def _is_app_password(secret: str) -> bool:
-    plain = secret.replace(" ", "")
-    return len(plain) == APP_PASSWORD and plain.isascii() and plain.isalnum()
 
 
 def good(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
@@ -167,17 +147,66 @@ def bad(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
     assert failure is not None
     what, step = failure.what, failure.next_step
     name = "auth.login" if isinstance(failure, AuthRefused) else "auth.later"
+    token = seen.mechanism in TOKENS and failure.exit_code == EX_NOPERM
     known = refusals.find(failure.reply, hub.host)
-    if known is not None:
+    if known is not None and not (token and "credentials" in known.id):
         what, step = known.sentence(what), known.step()
+    elif failure.reply is not None and _closed(failure.reply):
+        what = _("The mailhub has closed this account: {what}").format(what=what)
+        step = _("ask its administrator why")
     elif failure.reply is not None and failure.exit_code == EX_NOPERM:
-        what = _("The mailhub does not accept user and password: {what}").format(
-            what=what
+        what = _refused(what, failure.reply.code, token)
+    elif failure.reply is None and not isinstance(failure, AuthRefused):
+        name = "auth.broken"
+        step = _(
+            "check AuthUser and the password, for some mailhubs break off when they are"
+            " wrong; else try again later"
         )
-    if case.oddities and failure.reply is not None:
-        step = " ".join((f"{step}.", *case.oddities))
-    if failure.reply is None:
+    elif failure.reply is None:
         name = "auth.mechanism" if _safe(case, seen) else "auth.clear"
+    if failure.exit_code == EX_NOPERM and failure.reply is not None:
+        user = case.credentials.user if case.credentials is not None else ""
+        what = " ".join((sentence(what), *case.oddities, *oddities.of_user(user)))
+        if known is None or known.id.endswith(WRITTEN):
+            step = _located(case, step)
+    step = tls.hurried(case.config, failure, step)
     facts = {} if known is None else {"known": known.id, "source": known.source}
     finding = report.error(name, what, step, failure.exit_code, **facts)
     finding.fatal = tls.passes_not(failure)
+
+
+def _closed(reply: Reply) -> bool:
+    """Whether a refusal is about the account, and not about its password."""
+    # 5.7.13 is "user account disabled" in the registry of RFC 5248.
+    about = any(word in reply.text.lower() for word in CLOSED)
+    return reply.code >= 500 and (reply.status == "5.7.13" or about)
+
+
+def _refused(what: str, code: int, token: bool) -> str:
+    """Say in plain words what a refusal of AUTH means (RFC 4954 section 6)."""
+    if token:
+        text = _("The mailhub does not accept the access token: {what}")
+    elif code in (500, 501, 502, 504):
+        text = _("The mailhub does not understand this login: {what}")
+    else:
+        text = _("The mailhub does not accept user and password: {what}")
+    return text.format(what=what)
+
+
+def _located(case: Case, step: str) -> str:
+    """Add to a step where user and password are written."""
+    lines = settings.origins(case.text)
+    found = [
+        (name, lines[attribute][-1])
+        for name, attribute in (("AuthUser", "auth_user"), *PASSWORDS)
+        if attribute in lines and case.config and getattr(case.config, attribute)
+    ]
+    if len(found) < 2:
+        return step
+    text = _("{step}; {keys} stand in {path}, lines {lines}")
+    return text.format(
+        step=step,
+        keys=", ".join(name for name, _line in found),
+        path=case.path,
+        lines=", ".join(str(line) for _name, line in found),
+    )

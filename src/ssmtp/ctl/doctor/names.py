@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import socket
 import time
 from typing import Any
 
 from ssmtp import extras
 from ssmtp.config import Mailhub
+from ssmtp.ctl.doctor import settings
 from ssmtp.ctl.doctor.case import Case
 from ssmtp.ctl.doctor.findings import Finding, Report
+from ssmtp.ctl.setup import providers
 from ssmtp.ctl.words import _, counted
-from ssmtp.errors import Failure
+from ssmtp.errors import Failure, UnknownHost
 from ssmtp.submission import Attempt
 from ssmtp.wire import blocking, connect
 from ssmtp.wire.connect import Address
 
 RESOLVERS = "/etc/resolv.conf"
+NEAR = 0.85  # of 1.0, as difflib counts: two letters of ten
 SECONDS = 4.0  # for a question to the DNS
 
 
@@ -29,8 +33,11 @@ def check(report: Report, case: Case, hub: Mailhub) -> list[Address]:
         route = Attempt(config, hub, 0, None).route
         found = blocking.run(connect.addresses(route))
     except Failure as failure:
+        step = failure.next_step
+        if isinstance(failure, UnknownHost):
+            step = _unknown(case, hub)
         finding = Finding(
-            "dns.name", "error", failure.what, failure.next_step, exit=failure.exit_code
+            "dns.name", "error", failure.what, step, exit=failure.exit_code
         )
         finding.fatal = False
         if not _resolvers():
@@ -56,6 +63,16 @@ def check(report: Report, case: Case, hub: Mailhub) -> list[Address]:
         seconds=round(took / 1000, 3),
     )
     return found
+
+
+def _unknown(case: Case, hub: Mailhub) -> str:
+    """Say where the name is written, and which well-known one is like it."""
+    step = _("check Mailhub in {place}").format(place=settings.place(case, hub))
+    known = [provider.host for provider in providers.table()]
+    for near in difflib.get_close_matches((hub.host or "").lower(), known, 1, NEAR):
+        text = _("{step}; is it {host} that was meant?")
+        step = text.format(step=step, host=near)
+    return step
 
 
 def _resolvers() -> bool:

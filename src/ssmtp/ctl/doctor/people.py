@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pwd
 
-from ssmtp import accounts, configfile, direct, intake, options
+from ssmtp import accounts, direct, intake, options
+from ssmtp.ctl.doctor import beside
 from ssmtp.ctl.doctor.case import Case
 from ssmtp.ctl.doctor.findings import Report
 from ssmtp.ctl.words import _
@@ -18,6 +19,8 @@ PUBLIC = frozenset(
     " zoho.com fastmail.com".split()
 )
 PERSON_MOST = 60000  # uids above belong to programs again
+# Ends of names that hold within a machine or a network.
+LOCAL = frozenset("local localdomain localhost lan home internal intranet corp".split())
 NAMED = 3  # users in a sentence
 
 TEXT = b"Subject: ssmtpctl doctor\n\nThis is never sent.\n"
@@ -27,7 +30,7 @@ def check(report: Report, case: Case) -> None:
     """Read revaliases and aliases, and work out envelope and message of a test."""
     if case.config is None:
         return
-    case.site = _site(report, case)
+    case.site = beside.site(report, case)
     if case.site is None:
         case.stop = True
         return
@@ -47,34 +50,10 @@ def check(report: Report, case: Case) -> None:
             report.failed("config.mailhub", failure)
         return
     _sender(report, case)
+    _known_here_only(report, case)
     _root(report, case)
     _strangers(report, case)
     _prepare(report, case)
-
-
-def _site(report: Report, case: Case) -> direct.Site | None:
-    config = case.config
-    assert config is not None
-    beside = direct.beside_it(case.path)
-    found: list[accounts.Revalias] = []
-    try:
-        text = configfile.read_text(beside, "revaliases", missing_ok=True)
-        found = accounts.parse_revaliases(text, beside) if text else []
-    except Failure as failure:
-        report.warn(
-            "people.revaliases",
-            _("{what}, so nobody has a line there.").format(what=failure.what),
-            failure.next_step,
-        )
-    aliases: dict[str, list[str]] = {}
-    if config.aliases:
-        try:
-            text = configfile.read_text(config.aliases, "aliases")
-            aliases = accounts.parse_aliases(text or b"", config.aliases)
-        except Failure as failure:
-            report.failed("people.aliases", failure)
-            return None
-    return direct.Site(config, found, aliases)
 
 
 def _sender(report: Report, case: Case) -> None:
@@ -125,6 +104,34 @@ def _sender(report: Report, case: Case) -> None:
         )
 
 
+def _known_here_only(report: Report, case: Case) -> None:
+    """Warn of a domain behind local names that means nothing to other machines."""
+    account = case.account
+    assert account is not None
+    domain = account.names.domain
+    config = account.config
+    if not config.rewrite_domain and accounts.ehlo_name(config) is None:
+        return  # told of with the name of the machine
+    if _is_public(domain):
+        return
+    own = str(account.identity.address).lower()
+    tell = report.warn if own.endswith(f"@{domain.lower()}") else report.note
+    tell(
+        "people.domain",
+        _(
+            "Addresses of local users end in @{domain}, which means nothing to other"
+            " machines: mailhubs refuse such senders, and replies get lost."
+        ).format(domain=domain),
+        _("set RewriteDomain to the domain of your mail, such as example.org"),
+    )
+
+
+def _is_public(domain: str) -> bool:
+    """Whether a domain can be one that the whole world knows (RFC 6761, RFC 6762)."""
+    last = domain.lower().rstrip(".").rpartition(".")
+    return bool(last[0]) and last[2] not in LOCAL and not last[2].isdigit()
+
+
 def _root(report: Report, case: Case) -> None:
     """Say who gets the mail of root, that of cron for one."""
     account = case.account
@@ -137,6 +144,19 @@ def _root(report: Report, case: Case) -> None:
         return
     text = _("Mail for root goes to {addresses}: {rule}.")
     report.ok("people.root", text.format(addresses=found, rule=rule), addresses=found)
+    config = account.config
+    if not config.rewrite_domain and found.lower() == f"root@{account.names.domain}":
+        report.note(
+            "people.root-unread",
+            _(
+                "Nobody may read {address}: no line says who gets the mail of root."
+            ).format(address=found),
+            _("set Root={address}").format(
+                address=config.auth_user
+                if "@" in (config.auth_user or "")
+                else "you@example.org"
+            ),
+        )
 
 
 def _strangers(report: Report, case: Case) -> None:
@@ -210,3 +230,13 @@ def _prepare(report: Report, case: Case) -> None:
         text = _("Mail for {whom} goes to {addresses}: {rule}.")
         text = text.format(whom=case.address, addresses=found, rule=rule)
         report.ok("people.address", text, addresses=found)
+        for one in case.envelope.recipients:
+            domain = str(one).rpartition("@")[2]
+            if "." not in domain and domain[:1] != "[":
+                text = _("{address} has no whole domain: {domain} has no dot.")
+                step = _("correct the address, such as {address}.example.org")
+                report.warn(
+                    "people.address",
+                    text.format(address=one, domain=domain),
+                    step.format(address=one),
+                )

@@ -69,12 +69,13 @@ class Watch(Trace):
 class Probe(Dialogue):
     """The conversation; without `envelope` it ends before MAIL."""
 
-    __slots__ = ("envelope", "offers")
+    __slots__ = ("envelope", "offers", "size")
 
     def __init__(self, facts: Any, envelope: bool) -> None:
         super().__init__(facts)
         self.envelope = envelope
         self.offers: Offers | None = None
+        self.size = 0
 
     def converse(self) -> Generator[Any, Any, Any]:
         """Go as far as a message would, and take it back."""
@@ -84,7 +85,8 @@ class Probe(Dialogue):
         session = self.session
         self.offers = yield from introduce(session)
         if self.envelope:
-            _content, mail, rcpts = transact.written(session, self.offers)
+            content, mail, rcpts = transact.written(session, self.offers)
+            self.size = content.size
             session.stage = "transaction"
             yield Flight(mail, phases.MAIL)
             reply = yield from session.reply(phases.MAIL)
@@ -108,6 +110,7 @@ class Seen:
         self.failure: Failure | None = None
         self.phase = ""
         self.offers: Offers | None = None
+        self.size = 0  # octets of the message that would be sent
         self.mechanism: str | None = None
         self.ehlo = ""
         self.mode = "none"
@@ -160,6 +163,7 @@ def _driven(
         session = dialogues[-1].session
         seen.phase = session.phase.name
         seen.offers, seen.mechanism = dialogues[-1].offers, session.mechanism
+        seen.size = dialogues[-1].size
     return seen
 
 

@@ -12,6 +12,7 @@ from ssmtp.config import Mailhub
 from ssmtp.ctl.doctor.case import Case
 from ssmtp.ctl.doctor.findings import Finding, Report
 from ssmtp.ctl.doctor.names import family
+from ssmtp.ctl.doctor.settings import NOT_FOR_MAIL, place
 from ssmtp.ctl.words import _
 from ssmtp.errors import EX_TEMPFAIL, AuthRefused, Failure
 from ssmtp.submission import Attempt
@@ -51,7 +52,7 @@ def check(report: Report, case: Case, hub: Mailhub, found: list[Address]) -> boo
         tried = list(threads.map(lambda address: _try(route, address), found))
     good = [one for one in tried if one.failure is None]
     if not good:
-        _closed(report, hub, route, tried)
+        _closed(report, case, hub, route, tried)
         return False
     for one in good:
         report.ok(
@@ -99,23 +100,29 @@ def _try(route: Route, address: Address) -> Tried:
     return Tried(address, time.monotonic() - begun, None)
 
 
-def _closed(report: Report, hub: Mailhub, route: Route, tried: list[Tried]) -> None:
+def _closed(
+    report: Report, case: Case, hub: Mailhub, route: Route, tried: list[Tried]
+) -> None:
     # An address of a family that this machine does not have tells nothing.
     tried = [one for one in tried if not one.nowhere] or tried
     first = tried[0].failure
     assert first is not None
     special = hub.path or route.proxy or route.source
     if special or isinstance(first, AuthRefused):
-        finding = report.failed("tcp.closed", first)
+        step = _special(hub, route, first)
+        finding = report.error("tcp.closed", first.what, step, first.exit_code)
         finding.fatal = isinstance(first, AuthRefused)
         return
     others = _answering(tried[0].address, hub.port, route.seconds)
     listed = " and ".join(map(str, others))
     silent = all(one.silent(route) for one in tried)
     known = {"host": hub.host, "port": hub.port, "others": listed}
-    step = _("check host and port of Mailhub, and that the mailhub runs")
+    step = _("check host and port of Mailhub in {place}, and that the mailhub runs")
+    step = step.format(place=place(case, hub))
     if others:
         step = _("set Mailhub={host}:{best}").format(host=hub.host, best=others[0])
+    elif hub.port in NOT_FOR_MAIL:
+        step = _("set Mailhub={host}:465 or Mailhub={host}:587").format(host=hub.host)
     if silent and others:
         name = "tcp.blocked"
         text = _(
@@ -154,13 +161,26 @@ def _closed(report: Report, hub: Mailhub, route: Route, tried: list[Tried]) -> N
     report.add(finding)
 
 
+def _special(hub: Mailhub, route: Route, first: Failure) -> str:
+    """Say what to do about what stands between this machine and the mailhub."""
+    if os.strerror(errno.EADDRNOTAVAIL) in first.what and route.source:
+        return _("set SourceAddress to an address of this machine, or take it out")
+    if hub.path is not None and os.strerror(errno.EACCES) in first.what:
+        return _("let the calling user write to {path}").format(path=hub.path)
+    if hub.path is not None:
+        return _("start the program that listens on {path}, or correct Mailhub").format(
+            path=hub.path
+        )
+    return first.next_step
+
+
 def _answering(address: Address, port: int, seconds: float) -> list[int]:
     """Return the usual ports of mailhubs that answer at an address."""
 
     def answers(other: int) -> bool:
-        place = (address.sockaddr[0], other)
+        target = (address.sockaddr[0], other)
         try:
-            socket.create_connection(place, min(seconds, 5.0)).close()
+            socket.create_connection(target, min(seconds, 5.0)).close()
         except OSError:
             return False
         return True

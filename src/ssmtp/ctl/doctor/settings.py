@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ssmtp import accounts
-from ssmtp.config import KEYS, LISTS, Config, Key, tls_mode, uncommented
+from ssmtp.config import KEYS, LISTS, Config, Key, Mailhub, tls_mode, uncommented
 from ssmtp.ctl.doctor.case import Case
 from ssmtp.ctl.doctor.files import keys_told
 from ssmtp.ctl.doctor.findings import Report
@@ -14,6 +14,7 @@ from ssmtp.errors import EX_CONFIG
 from ssmtp.smtp.reply import DOTS
 from ssmtp.values import BLANKS, Secret
 
+NOT_FOR_MAIL = (993, 995, 143, 110, 80, 443)  # IMAP, POP3, the web
 # What a reader wants to know of even when no line sets it.
 TELLING = ("hostname", "rewrite_domain", "root", "from_line_override", "delivery")
 
@@ -47,21 +48,37 @@ def check(report: Report, case: Case) -> None:
     for note in config.notes:
         report.note("config.note", f"{note}.")
     _traps(report, config)
+    _twice(report, case, lines)
     for number in lines.get("auth_pass", ())[-1:]:
-        _comment(report, case.text, number)
+        _comment(report, case, number)
 
 
-def _comment(report: Report, text: bytes, number: int) -> None:
+def _comment(report: Report, case: Case, number: int) -> None:
     """Warn of a password that may have lost its end to a comment."""
-    raw = text.split(b"\n")[number - 1].decode("utf-8", "replace")
+    raw = case.text.split(b"\n")[number - 1].decode("utf-8", "replace")
     if uncommented(raw) != raw:
-        report.warn(
-            "trap.comment",
-            _("In line {number} a # behind a blank ends the password.").format(
-                number=number
-            ),
-            _("put the password into quotes, if the # belongs to it"),
+        text = _("In line {number} a # behind a blank ends the password.")
+        text = text.format(number=number)
+        case.oddities.append(text)
+        step = _("put the password into quotes, if the # belongs to it")
+        report.warn("trap.comment", text, step)
+
+
+def _twice(report: Report, case: Case, lines: dict[str, list[int]]) -> None:
+    """Warn of keys that stand there with several values, of which one counts."""
+    written = case.text.split(b"\n")
+    for key in KEYS:
+        at = lines.get(key.attribute, [])
+        values = {written[number - 1].partition(b"=")[2].strip() for number in at}
+        if key.kind in LISTS or len(values) < 2:
+            continue
+        text = _("{key} stands in lines {lines}, and the last one counts.").format(
+            key=key.name, lines=", ".join(map(str, at))
         )
+        if key.attribute.startswith("auth_"):
+            case.oddities.append(text)
+        step = _("take the others out, so that all can see which one holds")
+        report.warn("trap.twice", text, step, lines=at)
 
 
 def origins(text: bytes) -> dict[str, list[int]]:
@@ -75,6 +92,22 @@ def origins(text: bytes) -> dict[str, list[int]]:
         if equals and attribute is not None:
             found.setdefault(attribute, []).append(number)
     return found
+
+
+def place(case: Case, hub: Mailhub) -> str:
+    """Say where a mailhub is written: in the configuration, or in revaliases."""
+    text, config, account = _("{path}, line {line}"), case.config, case.account
+    own = account is None or config is None or hub in config.mailhubs
+    if not own and case.site is not None:
+        login = case.request.caller.login
+        written = [r for r in case.site.revaliases if r.login == login and r.mailhub]
+        return text.format(path=written[-1].path, line=written[-1].line)
+    at = origins(case.text).get("mailhubs", [])
+    hubs = config.mailhubs if config is not None else []
+    # Fewer mailhubs than lines: one is there twice, or blank.
+    if len(at) != len(hubs) or hub not in hubs:
+        return case.path
+    return text.format(path=case.path, line=at[hubs.index(hub)])
 
 
 def _row(config: Config, key: Key, lines: dict[str, list[int]]) -> dict[str, Any]:
@@ -143,7 +176,7 @@ def _traps(report: Report, config: Config) -> None:
                 ).format(hub=hub),
                 _("add UseSTARTTLS=yes, or take UseTLS out"),
             )
-        if hub.port in (993, 995, 143, 110, 80, 443):
+        if hub.port in NOT_FOR_MAIL:
             report.warn(
                 "trap.port",
                 _("Port {port} of {host} is not one for sending mail.").format(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import Any
@@ -19,6 +20,7 @@ from ssmtp.spool import failed, space
 from ssmtp.spool.entry import Entry
 
 PATIENCE = 5.0  # seconds for the agent to answer
+LOOKED_AT = 1000  # messages; a longer queue is not listed for a sentence
 UNTRUE = ("damaged", "corrupt")
 
 
@@ -56,7 +58,12 @@ def _agent(report: Report, case: Case, path: str, *, wanted: bool) -> None:
         told = verbs.call(path, "XSTATUS", PATIENCE)[0]
     except (Failure, IndexError) as error:
         what = error.what if isinstance(error, Failure) else str(error)
+        if path not in what:
+            text = _("What answers at {path} is no agent, or not ready: {what}")
+            what = text.format(path=path, what=what)
         step = _("start it: systemctl start ssmtp.socket, or ssmtpctl agent run")
+        if os.strerror(errno.EACCES) in what:
+            step = _("let the calling user write to {path}").format(path=path)
         if wanted and case.agent_only:
             report.error("agent.acceptor", f"{what}.", step, EX_TEMPFAIL)
         else:
@@ -66,6 +73,7 @@ def _agent(report: Report, case: Case, path: str, *, wanted: bool) -> None:
     report.ok("agent.acceptor", _("The agent at {path} answers.").format(path=path))
     _sender(report, told, wanted)
     _queue(report, case, told)
+    _held(report, path, told["messages"])
     if wanted and case.config is not None:
         _room(report, case.config)
 
@@ -111,6 +119,25 @@ def _queue(report: Report, case: Case, told: dict[str, Any]) -> None:
         )
         step = _("ssmtpctl queue, then ssmtpctl queue release ID, or drop ID")
         report.warn("agent.failed", text.format(count=told["failed"]), step)
+
+
+def _held(report: Report, path: str, count: int) -> None:
+    """Count the messages that wait until somebody lets them go."""
+    if not 0 < count <= LOOKED_AT:
+        return
+    try:
+        rows = verbs.call(path, "XLIST", PATIENCE)
+    except Failure:
+        return  # it has answered before; the count is all that is missing
+    held = [row["id"] for row in rows if row.get("state") == "held"]
+    if held:
+        text = counted(
+            "{count} message is held, and is not sent until it is released.",
+            "{count} messages are held, and are not sent until they are released.",
+            len(held),
+        )
+        step = _("ssmtpctl queue release {id}").format(id=held[0])
+        report.warn("agent.held", text.format(count=len(held)), step, ids=held)
 
 
 def _room(report: Report, config: Config) -> None:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from ssmtp.config import Mailhub
 from ssmtp.ctl import listed
-from ssmtp.ctl.doctor import login, probe, refusals, tls
+from ssmtp.ctl.doctor import keyfiles, login, probe, refusals, refused, settings, tls
 from ssmtp.ctl.doctor.case import Case
 from ssmtp.ctl.doctor.findings import Report
 from ssmtp.ctl.doctor.probe import Seen
 from ssmtp.ctl.words import _
-from ssmtp.errors import AuthRefused, ConfigError, NetworkTrouble, RecipientRefused
+from ssmtp.errors import (
+    EX_DATAERR,
+    AuthRefused,
+    ConfigError,
+    InputRefused,
+    NetworkTrouble,
+    RecipientRefused,
+)
+from ssmtp.smtp import verdicts
+from ssmtp.smtp.offers import Offers
 from ssmtp.smtp.reply import Reply
 
 # In which order a session comes to them; with TLS from the first octet TLS is first.
 STEPS = ("greeting", "hello", "starttls", "tls", "auth", "sender", "recipient")
 IMPLICIT = ("tls", "greeting", "hello", "auth", "sender", "recipient")
+SMALL = 1_000_000  # octets; a photograph is larger
 PHASES = {
     "greeting": "greeting",
     "EHLO": "hello",
@@ -32,7 +42,12 @@ def check(report: Report, case: Case, hub: Mailhub) -> None:
     failed = stopped(seen)
     if failed == "files":
         assert seen.failure is not None
-        report.failed("tls.files", seen.failure)
+        assert case.config is not None
+        keyfiles.bad(report, case.config, seen.failure)
+        return
+    if failed == "address":
+        assert seen.failure is not None
+        report.failed("people.address", seen.failure)
         return
     for step in IMPLICIT if seen.mode == "implicit" else STEPS:
         if step == failed:
@@ -48,6 +63,8 @@ def stopped(seen: Seen) -> str:
         return ""
     if isinstance(failure, ConfigError):
         return "files"
+    if isinstance(failure, InputRefused):
+        return "address"
     step = PHASES.get(seen.phase, "greeting")
     if isinstance(failure, AuthRefused) and step not in ("sender", "recipient"):
         return "auth"
@@ -99,6 +116,13 @@ def _sender(report: Report, case: Case, seen: Seen, reply: Reply) -> None:
     if size:
         text = _("It takes messages of up to {size}.")
         report.ok("smtp.size", text.format(size=listed.size(size)), octets=size)
+        step = _("ask its administrator to take larger ones")
+        text = _("Messages larger than {size} are refused: that is very little.")
+        text = text.format(size=listed.size(size))
+        if size < seen.size:
+            report.error("smtp.size", text, step, EX_DATAERR, octets=size)
+        elif size < SMALL:
+            report.warn("smtp.size", text, step, octets=size)
         least = case.config.max_message_size if case.config is not None else None
         if least and least > size:
             report.note(
@@ -111,7 +135,9 @@ def _sender(report: Report, case: Case, seen: Seen, reply: Reply) -> None:
 def _bad(report: Report, case: Case, hub: Mailhub, seen: Seen, step: str) -> None:
     failure = seen.failure
     assert failure is not None
-    if step == "tls":
+    if step in ("auth", "sender", "recipient") and _wants_tls(seen):
+        _clear(report, hub, seen)
+    elif step == "tls":
         tls.bad(report, case, hub, seen)
     elif step == "auth":
         login.bad(report, case, hub, seen)
@@ -122,28 +148,46 @@ def _bad(report: Report, case: Case, hub: Mailhub, seen: Seen, step: str) -> Non
     else:
         name = "tls.starttls" if step == "starttls" else f"smtp.{step}"
         what, next_step = failure.what, failure.next_step
-        if step == "hello" and failure.reply is not None:
-            what = _("{hub} does not accept our name {name} in EHLO: {reply}").format(
-                hub=hub, name=seen.ehlo, reply=failure.reply
-            )
-            next_step = _(
-                "set Hostname to a full name that the DNS knows, such as"
-                " host.example.org"
-            )
         known = refusals.find(failure.reply, hub.host)
         if known is not None:
             what, next_step = known.sentence(what), known.step()
-        elif failure.reply is not None and _wants_tls(seen, failure.reply):
-            name = "tls.wanted"
-            text = _("{hub} takes nothing without TLS, and the connection is in clear")
-            what = f"{text.format(hub=hub)}: {failure.reply}"
-            next_step = _("take UseTLS=no out, or set UseSTARTTLS=yes")
+        elif failure.reply is not None and step == "hello":
+            what, next_step = refused.hello(hub, seen, failure)
+        elif failure.reply is not None and step == "sender":
+            what, next_step = refused.sender(case, hub, failure)
+        elif failure.reply is not None and refused.unknown_domain(failure.reply):
+            next_step = _("check the domain of the address")
+        next_step = tls.hurried(case.config, failure, next_step)
         finding = report.error(name, what, next_step, failure.exit_code)
         finding.fatal = tls.passes_not(failure)
 
 
-def _wants_tls(seen: Seen, reply: Reply) -> bool:
-    return seen.watch.tls is None and "STARTTLS" in reply.text.upper()
+def _wants_tls(seen: Seen) -> bool:
+    """Whether the connection is in clear, and the mailhub would have it by TLS."""
+    failure, watch = seen.failure, seen.watch
+    if watch.tls is not None or failure is None:
+        return False
+    if failure.reply is not None:
+        # RFC 4954 section 6: 538 is "encryption required".
+        return failure.reply.code == 538 or "STARTTLS" in failure.reply.text.upper()
+    offers = Offers(watch.hellos[-1].lines[1:]) if watch.hellos else Offers(())
+    return "STARTTLS" in offers and not offers.auth and isinstance(failure, AuthRefused)
+
+
+def _clear(report: Report, hub: Mailhub, seen: Seen) -> None:
+    """Say that the mailhub waits for STARTTLS."""
+    failure = seen.failure
+    assert failure is not None
+    text = _("{hub} takes nothing without TLS, and the connection is in clear")
+    what = text.format(hub=hub)
+    if failure.reply is not None:
+        what = f"{what}: {failure.reply}"
+    else:
+        text = _("{hub} offers no login before TLS, and the connection is in clear")
+        what = text.format(hub=hub)
+    step = _("take UseTLS=no out, or set UseSTARTTLS=yes")
+    finding = report.error("tls.wanted", what, step, failure.exit_code)
+    finding.fatal = tls.passes_not(failure)
 
 
 def _no_relay(reply: Reply | None) -> bool:
@@ -156,6 +200,11 @@ def _no_relay(reply: Reply | None) -> bool:
 def _recipient(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
     failure = seen.failure
     assert failure is not None
+    known = refusals.find(failure.reply, hub.host)
+    if known is not None:
+        what = known.sentence(failure.what)
+        report.error("smtp.recipient", what, known.step(), failure.exit_code)
+        return
     if _no_relay(failure.reply):
         report.error(
             "smtp.relay",
@@ -169,11 +218,15 @@ def _recipient(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
     if case.address:
         report.failed("smtp.recipient", failure)
         return
-    report.warn(
-        "smtp.recipient",
-        _("Mail for root does not arrive: {what}").format(what=failure.what),
-        _("set Root to an address that exists"),
-    )
+    what = _("Mail for root does not arrive: {what}").format(what=failure.what)
+    lines = settings.origins(case.text).get("root", [])
+    if case.config is not None and case.config.root and lines:
+        # Somebody wants that mail, and waits for it in vain.
+        place = _("{path}, line {line}").format(path=case.path, line=lines[-1])
+        step = _("correct Root in {place}").format(place=place)
+        report.error("smtp.recipient", what, step, failure.exit_code)
+        return
+    report.warn("smtp.recipient", what, _("set Root to an address that exists"))
 
 
 def _greeting(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
@@ -182,6 +235,14 @@ def _greeting(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
     assert failure is not None
     what, step = failure.what, failure.next_step
     silent = isinstance(failure, NetworkTrouble)
+    known = refusals.find(failure.reply, hub.host)
+    if known is not None:
+        what, step = known.sentence(what), known.step()
+    elif silent and step.endswith(verdicts.LATER):
+        step = _(
+            "check host and port of Mailhub (587, 465 or 25), and ask its administrator"
+            " whether this machine may use it"
+        )
     if silent and seen.mode != "implicit" and hub.path is None:
         about, other = probe.glance(case, hub, "implicit")
         if about.certificate():
@@ -197,5 +258,6 @@ def _greeting(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
                 hub=hub, why=other.failure.what
             )
             step = _("check host and port of Mailhub")
+    step = tls.hurried(case.config, failure, step)
     finding = report.error("smtp.greeting", what, step, failure.exit_code)
     finding.fatal = tls.passes_not(failure)

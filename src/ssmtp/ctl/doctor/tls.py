@@ -19,6 +19,7 @@ from ssmtp.errors import Failure, SiteTrouble, UnknownHost
 from ssmtp.wire.openssl import default_directory
 
 SOON = 15  # days
+PATIENT = 5.0  # seconds; who waits for less gives up on good mailhubs
 NAMED = 4  # names of a certificate in a sentence
 OLD = ("TLSv1", "TLSv1.1")
 
@@ -143,10 +144,21 @@ def bad(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
             hub=hub, version=version
         )
         step = _("ask its administrator for TLS 1.2 or later")
-    elif name == "tls.future" and found is not None:
-        step = _("put the clock right (it says {now})").format(
-            now=time.strftime("%Y-%m-%d %H:%M")
+    elif name == "tls.handshake" and _below(case.config, version):
+        name = "tls.old"
+        what = _(
+            "{hub} speaks {version} at most, and TLSMinVersion={least} wants more."
         )
+        what = what.format(
+            hub=hub, version=version, least=case.config and case.config.tls_min_version
+        )
+        step = _("take TLSMinVersion out, or set TLSMinVersion=1.2")
+    elif name == "tls.future" and found is not None:
+        step = _("put the clock right (it says {now})").format(now=_now())
+    elif name == "tls.expired":
+        step = _("{step}; it says {now}").format(step=step, now=_now())
+    elif name == "tls.name" and found is not None:
+        step = _named(hub, found, step)
     elif name == "tls.handshake" and _first(seen) and _greets(case, hub):
         name = "tls.clear"
         what = _(
@@ -155,6 +167,7 @@ def bad(report: Report, case: Case, hub: Mailhub, seen: Seen) -> None:
         ).format(hub=hub)
         step = _("add UseSTARTTLS=yes, as for port 587; or use port 465")
     facts = facts_of(found) if found is not None else {}
+    step = hurried(case.config, failure, step)
     finding = report.error(name, what, step, failure.exit_code, **facts)
     finding.fatal = passes_not(failure)
 
@@ -178,6 +191,30 @@ def _words(name: str, what: str, found: Certificate) -> str:
     return what
 
 
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M")
+
+
+def _below(config: Config | None, version: str) -> bool:
+    """Whether a version of TLS is good, but for TLSMinVersion."""
+    least = config.tls_min_version if config is not None else ""
+    return version == "TLSv1.2" and least.endswith("1.3")
+
+
+def _named(hub: Mailhub, found: Certificate, step: str) -> str:
+    """Say which name would do, where the certificate has one that can be typed."""
+    plain = [name for name in found.names if "*" not in name]
+    if not found.names:
+        return _(
+            "ask its administrator for a certificate with the name in it, or pin this"
+            " one with TLSFingerprint"
+        )
+    if not plain:
+        return step
+    text = _("set Mailhub={name}:{port}, if that is the mailhub that is meant")
+    return text.format(name=plain[0], port=hub.port)
+
+
 def _pinned(config: Config | None) -> bool:
     return config is not None and bool(config.tls_fingerprints)
 
@@ -186,6 +223,20 @@ def _greets(case: Case, hub: Mailhub) -> bool:
     """Whether the mailhub greets in clear on this port."""
     _about, seen = probe.glance(case, hub, "none")
     return seen.watch.greeting is not None
+
+
+def hurried(config: Config | None, failure: Failure, step: str) -> str:
+    """Add to a step that we may not have waited for long enough."""
+    if config is None or "took longer than" not in failure.what:
+        return step
+    for key, seconds in (
+        ("ConnectTimeout", config.connect_timeout),
+        ("CommandTimeout", config.command_timeout),
+    ):
+        if seconds < PATIENT:
+            text = _("{step}; {key} is no more than {seconds} s")
+            step = text.format(step=step, key=key, seconds=f"{seconds:g}")
+    return step
 
 
 def passes_not(failure: Failure) -> bool:
