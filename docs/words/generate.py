@@ -2,10 +2,11 @@
 """Keep the catalogues of ssmtpctl complete: from the source to the .po and the .mo.
 
 Every text in `_()`, `marked()` or `counted()` below src/ssmtp/ctl is in each catalogue,
-and so are the pieces of each EXAMPLES and EPILOG, which `Parser` translates, and what
-tables in JSON mean (FIELDS). Run this
-after a change of a text, translate what is empty in the .po then, and run it again.
-With --check it only tells, by its exit status, what there is to do.
+and so are the pieces of each EXAMPLES and EPILOG, which `Parser` translates, what
+tables in JSON mean (FIELDS), and what the road of a message says; those of its
+sentences that have holes are listed in locale/road.txt as well. Run this after a change
+of a text, translate what is empty in the .po then, and run it again. With --check it
+only tells, by its exit status, what there is to do.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ ROOT = HERE.parents[1]
 SOURCE = ROOT / "src/ssmtp/ctl"
 sys.path[:0] = [str(ROOT / "src"), str(HERE)]
 
+import road  # noqa: E402
 from borrowed import ARGPARSE, ROAD  # noqa: E402
 
 from ssmtp.ctl import words  # noqa: E402
@@ -64,6 +66,15 @@ def texts() -> Iterator[tuple[str, int, Text]]:
             yield from ((name, 1, row[key]) for key in FIELDS if key in row)
     for text in (*ARGPARSE, *ROAD):
         yield "docs/words/borrowed.py", 1, text
+    for module, line, text in road.sentences(ROOT / "src/ssmtp"):
+        yield f"src/ssmtp/{module}" if module else "docs/words/road.py", line, text
+
+
+def forms() -> bytes:
+    """Return the sentences of the road that have holes, as `retold` reads them."""
+    found = [text for *_place, text in road.sentences(ROOT / "src/ssmtp")]
+    listed = sorted(text for text in found if "{" in text)
+    return "".join(f"{form}\n" for form in listed).encode()
 
 
 def _called(tree: ast.Module) -> Iterator[tuple[int, Text]]:
@@ -151,8 +162,20 @@ def written(catalog: Catalog) -> tuple[bytes, bytes]:
     return po.getvalue(), mo.getvalue()
 
 
+def _keep(path: Path, content: bytes, check: bool, todo: list[str]) -> None:
+    """Write a file, or only tell that it is to be written."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    if check:
+        todo.append(f"{path.name} is not up to date: run {Path(__file__).name}")
+    else:
+        path.write_bytes(content)
+
+
 def main(arguments: list[str]) -> int:
-    todo = []
+    todo: list[str] = []
+    check = arguments == ["--check"]
+    _keep(Path(words.PLACE, "road.txt"), forms(), check, todo)
     for path in sorted(Path(words.PLACE).glob("*/LC_MESSAGES/ssmtp.po")):
         language = path.parts[-3]
         with path.open("rb") as file:
@@ -162,14 +185,7 @@ def main(arguments: list[str]) -> int:
         for file_, content in zip(
             (path, path.with_suffix(".mo")), written(new), strict=True
         ):
-            if file_.is_file() and file_.read_bytes() == content:
-                continue
-            if arguments == ["--check"]:
-                todo.append(
-                    f"{file_.name} is not up to date: run {Path(__file__).name}"
-                )
-            else:
-                file_.write_bytes(content)
+            _keep(file_, content, check, todo)
     print(*todo, sep="\n", end="\n" if todo else "")
     return 1 if todo else 0
 

@@ -110,3 +110,24 @@ def test_nobody_to_flush(call):
     run = call("queue", "flush", "--json")
 
     assert (69, {"agents": []}) == (run.returncode, json.loads(run.stdout))
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("send", "-m", "x", "-a", "missing.pdf", "ann@example.org"), 66),
+        (("send", "-m", "x"), 64),
+        (("explain", "--json", "--", "-bp"), 64),
+        (("migrate", "--from", "/nonexistent/msmtprc"), 64),
+        (("queue", "show", "zzz"), 64),
+        (("setup",), 64),
+    ],
+    ids=str,
+)
+def test_what_did_not_work(call, command, code):
+    """Whatever goes wrong is an object, too, and still a sentence on stderr."""
+    run = call(*command, *([] if "--json" in command else ["--json"]))
+    told = json.loads(run.stdout)
+
+    assert (code, code, "failed") == (run.returncode, told["exit"], told["result"])
+    assert run.stderr.startswith(f"ssmtpctl: {told['reason']}; {told['next_step']}")

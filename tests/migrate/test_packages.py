@@ -114,8 +114,12 @@ def test_msmtp_agrees(path, tmp_path):
 
     assert 0 == told.returncode, told.stderr
     compared = 0
-    for key, entry in known[name].commands.items():
-        if key in ("host", "port", "user", "from", "timeout", "domain", "proxy_port"):
+    commands = known[name].commands
+    for key, entry in commands.items():
+        if key == "from" and "auto_from" in commands:
+            assert used[key].endswith(f"@{commands['maildomain'].value}")
+            compared += 1
+        elif key in ("host", "port", "user", "from", "timeout", "domain", "proxy_port"):
             assert used[key].removesuffix(" seconds") == entry.value
             compared += 1
         elif key in ("tls", "tls_starttls"):

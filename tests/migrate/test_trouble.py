@@ -30,6 +30,8 @@ BAD = [
     ("nullmailer", "etc/nullmailer/remotes", "# nobody\n", "remotes: remotes: it names no host"),
     ("nullmailer", "etc/nullmailer/remotes", "a smtp --port=x\n", "remotes, line 1: port: this is no port"),
     ("nullmailer", "etc/nullmailer/remotes", "a smtp pass secret-9\n", "remotes, line 1: pass: it has no value"),
+    ("nullmailer", "etc/nullmailer/remotes", "a smtp --source\n", "remotes, line 1: source: the value is missing"),
+    ("dma", "etc/dma/dma.conf", "SMARTHOST a\nMASQUERADE a b@x.example\n", "dma.conf, line 2: MASQUERADE: this is no address"),
     ("esmtp", "home/.esmtprc", "hostname = a\npassword = x secret-9\n", ".esmtprc, line 2: password: more than one word"),
     ("esmtp", "home/.esmtprc", "hostname = a\n'secret-9' = x\n", ".esmtprc, line 2: a value stands where a keyword"),
     ("msmtp", "home/.msmtprc", "account a\nhost c\ntimeout never\n", ".msmtprc, line 3: timeout: ConnectTimeout needs a number of seconds"),
@@ -77,6 +79,19 @@ def test_bad_input(program, name, text, says, tmp_path):
     assert 1 == told.err.count("\n")
     assert "secret-9" not in told.out + told.err
     assert not list(tmp_path.glob("**/ssmtp/password"))
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("adminaddr", "@example.org"), ("allmailfrom", "a b@@c")]
+)
+def test_no_address(name, address, tmp_path):
+    """What could not be sent to, or from, is said now and not with the first mail."""
+    files = {"remotes": "smtp.example.org\n", name: f"{address}\n"}
+    put(tmp_path / "etc/nullmailer", files)
+    told = cases.run(tmp_path, "nullmailer", "--system", "--yes")
+
+    assert 78 == told.code
+    assert f"/{name}, line 1: {name}: this is no address; correct it" in told.err
 
 
 @pytest.mark.parametrize(

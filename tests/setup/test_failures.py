@@ -227,6 +227,16 @@ def test_a_keyring_that_is_not_there(desk, old, hub, flags, monkeypatch):
     assert old == desk.files()
 
 
+def test_a_credential_for_one_user(desk, old, hub, flags):
+    """A credential is for the system's agent; --force cannot change that."""
+    done = desk.setup(ADDRESS, *flags, "--yes", "--store", "credential")
+
+    assert (64, "") == (done.returncode, done.stdout.partition("\n")[2])
+    assert "take --store file or --store keyring" in done.stderr
+    assert "--force" not in done.stderr
+    assert old == desk.files()
+
+
 def test_an_empty_password(desk, old, hub, flags):
     """An empty password is a mistake, and is not tried."""
     done = desk.setup(ADDRESS, *flags, "--yes", stdin="\n")

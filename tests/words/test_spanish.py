@@ -149,6 +149,8 @@ def test_a_queue_with_a_message(call):
     assert ["ID", "EDAD", "TAMAÑO", "ESTADO"] == run.stdout.decode().split()[:4]
     assert ["ID", "AGE", "SIZE", "STATE"] == english.stdout.decode().split()[:4]
     assert " deferred " in run.stdout.decode()
+    assert "/nonexistent/ssmtp.conf no existe" in run.stdout.decode()
+    assert "/nonexistent/ssmtp.conf does not exist" in english.stdout.decode()
     assert ": deferred, se puede enviar de nuevo" in shown.stderr.decode()
 
 

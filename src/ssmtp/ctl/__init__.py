@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -119,6 +120,8 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         sys.stdout.flush()
         return code
     except Failure as failure:
+        if getattr(args, "json", False):
+            print(json.dumps(facts(failure), indent=2))
         complain(failure)
         return failure.exit_code
     except BrokenPipeError:
@@ -136,8 +139,25 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         return mistake.exit_code
 
 
+def facts(failure: Failure) -> dict[str, object]:
+    """Return what JSON tells about what did not work."""
+    return {
+        "result": "failed",
+        "exit": failure.exit_code,
+        "when": failure.when,
+        "culprit": failure.culprit,
+        "reason": failure.what,
+        "next_step": failure.next_step,
+        "reply": None if failure.reply is None else str(failure.reply),
+        "recipient": failure.recipient or None,
+        "kept": failure.kept,
+        "id": failure.kept_id,
+    }
+
+
 def complain(failure: Failure, about: str = "ssmtpctl") -> None:
     """Print a failure on standard error, in one line that a terminal may show."""
+    from ssmtp.ctl.retold import whole_sentence
     from ssmtp.spool.keptfile import escape
 
-    print(f"{about}: {escape(failure.whole_sentence())}", file=sys.stderr)
+    print(f"{about}: {escape(whole_sentence(failure))}", file=sys.stderr)

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from ssmtp import configfile
+from ssmtp.ctl.retold import sentence
 from ssmtp.ctl.words import _, counted
 from ssmtp.errors import (
     EX_CONFIG,
@@ -147,7 +148,7 @@ def status(args: argparse.Namespace) -> int:
         elif args.json:
             print(json.dumps({"agent": None, "reason": failure.sentence()}))
         else:
-            _say(failure.sentence())
+            _say(sentence(failure))
         return EX_UNAVAILABLE
     code, words = judged(told)
     if args.metrics:

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ssmtp import delivery, intake, options
+from ssmtp.ctl import colours
 from ssmtp.ctl.reasons import explained
+from ssmtp.ctl.retold import retold
 from ssmtp.ctl.words import _, marked
 from ssmtp.errors import EX_OK, UsageError
 from ssmtp.smtp.reply import escaped
@@ -37,6 +39,7 @@ LACKS = (
     marked("If the mailhub does not offer 8BITMIME, either"),
 )
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+STYLES = {"  + ": "green", "  - ": "red", "  ~ ": "yellow", "  ! ": "bold"}
 
 
 def add(subparsers: Any) -> None:
@@ -75,14 +78,17 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(told, indent=2))
     else:
-        print("\n".join(map(escaped, lines(told))))
+        console = colours.console()
+        for line in map(escaped, lines(told)):
+            style = STYLES.get(line[:4], "" if line.startswith(" ") else "bold")
+            colours.write(console, line, style)
     return EX_OK
 
 
 def lines(told: dict[str, Any]) -> Iterator[str]:
     """Yield the explanation as text."""
     yield _("Configuration {path}").format(path=told["configuration"])
-    yield from (f"  {_said(note)}" for note in told["notes"])
+    yield from (f"  {retold(note)}" for note in told["notes"])
     if told["agent"]:
         handed = _("handed to the agent at {socket}, which reads its own")
         yield f"  {handed.format(socket=told['agent'])}"
@@ -102,30 +108,19 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
         yield f"       AUTH: {hub['auth']}"
     yield ""
     yield _("Message")
-    yield from (f"  ! {_said(note)}" for note in told["input"])
+    yield from (f"  ! {retold(note)}" for note in told["input"])
     for change in told["header"]:
         before, after = change["before"], change["after"]
         yield f"  {SIGNS[change['change']]} {before or after}"
         if before and after:
             yield f"    {after}"
-        yield f"       {_said(change['rule'])}"
+        yield f"       {retold(change['rule'])}"
     yield from _forms(told["content"])
-
-
-def _said(reason: str) -> str:
-    """Return a reason in the reader's language; the road of a message has English."""
-    said = _(reason)
-    if said == reason:
-        for mark in ("; ", ": "):
-            first, found, rest = reason.partition(mark)
-            if found:
-                return f"{_said(first)}{mark}{_said(rest)}"
-    return said
 
 
 def _forms(content: list[dict[str, Any]]) -> Iterator[str]:
     best = content[0]
-    yield from (f"  ! {_said(note)}" for note in best["notes"])
+    yield from (f"  ! {retold(note)}" for note in best["notes"])
     yield "  " + _("{number} octets").format(number=best["size"])
     known = set(best["notes"])
     for form, lack in zip(content[1:], LACKS, strict=True):
@@ -134,4 +129,4 @@ def _forms(content: list[dict[str, Any]]) -> Iterator[str]:
         if new:
             yield ""
             yield _(lack)
-            yield from (f"  ! {_said(note)}" for note in new)
+            yield from (f"  ! {retold(note)}" for note in new)

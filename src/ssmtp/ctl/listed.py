@@ -6,11 +6,24 @@ import shutil
 import sys
 import time
 
+from ssmtp.ctl import colours
 from ssmtp.ctl.queued import Row
+from ssmtp.ctl.retold import retold
 from ssmtp.ctl.words import _
 from ssmtp.spool import listing
 from ssmtp.spool.entry import Entry
 from ssmtp.spool.keptfile import escape
+
+# Of states, by what a person has to do about them; those that are well are green.
+STYLES = {
+    "corrupt": "bold red",
+    "damaged": "bold red",
+    "deferred": "yellow",
+    "failed": "red",
+    "held": "cyan",
+    "in-doubt": "bold yellow",
+    "refused": "red",
+}
 
 
 def facts(entry: Entry | Row) -> dict[str, object]:
@@ -45,13 +58,14 @@ def time_of(entry: Entry | Row) -> float:
 def _cells(entry: Entry | Row) -> tuple[str, str, str, str, str]:
     """Return size, state, sender, recipients and reason as lists show them."""
     if isinstance(entry, Row):
-        told = entry.told
-        sender = told["from"] or "<>"
-        cells = (told["octets"], told["state"], sender, entry.recipients, entry.reason)
+        row = entry.told
+        sender = row["from"] or "<>"
+        cells = (row["octets"], row["state"], sender, entry.recipients, entry.reason)
     else:
         sender, reason = listing.sender(entry), listing.reason(entry)
         cells = (entry.size, entry.state, sender, _recipients(entry), reason)
-    return (size(cells[0]), cells[1], *(escape(cell) for cell in cells[2:]))
+    told = (*cells[2:4], retold(cells[4]))
+    return (size(cells[0]), cells[1], *(escape(cell) for cell in told))
 
 
 def table(entries: list[Entry | Row]) -> None:
@@ -68,10 +82,17 @@ def table(entries: list[Entry | Row]) -> None:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     room = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
+    console = colours.console()
+    begin = sum(widths[:3]) + 3 * len("  ")
     for row in rows:
         cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
         line = "  ".join([*cells, row[6]])
-        print(line if not room or len(line) <= room else line[: room - 1] + "…")
+        line = line if not room or len(line) <= room else line[: room - 1] + "…"
+        if row is rows[0]:
+            colours.write(console, line, "bold")
+        else:
+            style = STYLES.get(row[3], "green")
+            colours.write(console, line, style, begin, begin + len(row[3]))
 
 
 def summary(entry: Entry | Row) -> str:

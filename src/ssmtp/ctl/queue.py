@@ -15,6 +15,7 @@ from typing import Any
 
 from ssmtp.ctl import complain, listed, queued
 from ssmtp.ctl.queued import Row
+from ssmtp.ctl.retold import retold, sentence
 from ssmtp.ctl.words import _, marked
 from ssmtp.errors import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, Failure, UsageError
 from ssmtp.options import Options
@@ -196,7 +197,7 @@ def show(args: argparse.Namespace) -> int:
     say = sys.stderr.write
     say(f"{escape(entry.id)}: {entry.state}, {_(STATES[entry.state])}\n")
     if entry.damage:
-        damage = _("The file {damage}.").format(damage=escape(_(entry.damage)))
+        damage = _("The file {damage}.").format(damage=escape(retold(entry.damage)))
         say(damage + "\n")
     say(f"{escape(entry.path)}\n\n")
     sys.stderr.flush()
@@ -230,7 +231,7 @@ def retry(args: argparse.Namespace) -> int:
                 queued.command(entry, "XFLUSH")
                 words, result = _("the agent tries it now"), marked("queued")
             except Failure as failure:
-                words, result = failure.sentence(), "queued"
+                words, result = sentence(failure), "queued"
                 code = failure.exit_code
         elif args.all and entry.state == "in-doubt" and not args.in_doubt:
             result = marked("skipped")
@@ -243,7 +244,7 @@ def retry(args: argparse.Namespace) -> int:
             try:
                 words, result = _resend(entry, args), marked("sent")
             except Failure as failure:
-                words, result = failure.sentence(), marked("kept")
+                words, result = sentence(failure), marked("kept")
                 code = failure.exit_code
         told.append({"id": entry.id, "result": result, "reason": words})
         if not args.json:

@@ -19,7 +19,7 @@ from ssmtp.body import BLOCK
 from ssmtp.compose import UNKNOWN, Draft, compose
 from ssmtp.ctl import progress
 from ssmtp.ctl.words import _, marked
-from ssmtp.errors import EX_OK, Failure, InputUnreadable, UsageError
+from ssmtp.errors import EX_OK, InputUnreadable, UsageError
 from ssmtp.intake import Intake
 from ssmtp.receipt import Receipt
 from ssmtp.signals import Signals
@@ -105,10 +105,6 @@ def run(args: argparse.Namespace) -> int:
                 return _show(request, taken, args.json)
             with progress.shown(taken, quiet=args.verbose):
                 receipt = delivery.deliver(request, taken)
-        except Failure as failure:
-            if args.json:
-                print(json.dumps(failed(failure), indent=2))
-            raise
         finally:
             taken.body.close()
     if args.json:
@@ -269,20 +265,4 @@ def facts(receipt: Receipt) -> dict[str, object]:
         "tls": receipt.tls,
         "verified": receipt.verified,
         "auth": receipt.mechanism,
-    }
-
-
-def failed(failure: Failure) -> dict[str, object]:
-    """Return what JSON tells about a message that was not sent."""
-    return {
-        "result": "failed",
-        "exit": failure.exit_code,
-        "when": failure.when,
-        "culprit": failure.culprit,
-        "reason": failure.what,
-        "next_step": failure.next_step,
-        "reply": None if failure.reply is None else str(failure.reply),
-        "recipient": failure.recipient or None,
-        "kept": failure.kept,
-        "id": failure.kept_id,
     }

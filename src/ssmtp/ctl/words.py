@@ -64,6 +64,11 @@ def for_programs() -> None:
     _catalogue = gettext.NullTranslations()
 
 
+def translating() -> bool:
+    """Tell whether there is a catalogue for the reader."""
+    return isinstance(catalogue(), gettext.GNUTranslations)
+
+
 def _(text: str) -> str:
     """Return a text in the reader's language."""
     return catalogue().gettext(text) if text else text

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from ssmtp.ctl.migrate.sources import Places, exists, shortened
 from ssmtp.ctl.migrate.taken import Draft
+from ssmtp.ctl.retold import sentence
 from ssmtp.ctl.words import _
 from ssmtp.errors import ConfigError, Failure, UsageError
 from ssmtp.values import shown
@@ -91,7 +92,7 @@ def choose(
         try:
             read(one)
         except Failure as failure:
-            one.trouble = failure.sentence()
+            one.trouble = sentence(failure)
     usable = [one for one in found if not one.trouble]
     for one in found:
         files = ", ".join(shortened(path, places.home) for path in one.paths)

@@ -43,6 +43,8 @@ FLAGS = (
     "SECURE", "VERIFYCERT", "DEFER", "FULLBOUNCE", "NULLCLIENT",
 )  # fmt: skip
 
+SIGNS = "|: \t"  # that may end the host in auth.conf
+
 
 def find(places: Places) -> list[Path]:
     """Return the files that are there, dma.conf first."""
@@ -98,10 +100,10 @@ def _empty(draft: Draft, entry: Entry) -> bool:
 
 
 def settings(path: Path) -> Iterator[Entry]:
-    """Yield the lines of dma.conf: a word, blanks, a value; no comment behind it."""
+    """Yield the lines of dma.conf: a word, blanks, a value; # begins a comment."""
     for number, line in lines(path):
-        line = line.strip()
-        if line and line[0] != "#":
+        line = line.partition("#")[0].strip()
+        if line:
             word, _blank, value = line.replace("\t", " ").partition(" ")
             yield Entry(path, number, word, value.strip())
 
@@ -126,8 +128,8 @@ def _account(
     draft.tell(at, _("AuthUser and AuthPassFile"))
     found = None
     for number, line in lines(path):
-        line = line.strip()
-        if not line or line[0] == "#":
+        # Blanks at the end belong to the password.
+        if not line.strip() or line[0] == "#":
             continue
         entry = Entry(path, number, "auth.conf", "")
         user, place, password = _login(entry, line, host)
@@ -143,11 +145,11 @@ def _account(
 
 def _login(entry: Entry, line: str, host: str) -> tuple[str, str, str]:
     user, bar, rest = line.partition("|")
-    for sign in "|:":
+    for sign in SIGNS:
         if rest.lower().startswith(f"{host.lower()}{sign}"):
             return user, rest[: len(host)], rest[len(host) + 1 :]
     # Since dma 0.14 a second bar may take the place of the colon.
-    at = min((rest.find(sign) for sign in "|:" if sign in rest), default=-1)
+    at = min((rest.find(sign) for sign in SIGNS if sign in rest), default=-1)
     if not bar or not user or at < 1:
         raise entry.wrong(
             _("this is no line user|smarthost:password"), _("correct it there")

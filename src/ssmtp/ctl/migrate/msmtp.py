@@ -57,6 +57,7 @@ RULES = (
     Rule("protocol", "", _("ssmtp speaks SMTP; LMTP is for delivery to mailboxes")),
     Rule("ntlmdomain", "", _("NTLM is broken, and ssmtp does not have it")),
     Rule("tls_priorities", "", _("ssmtp takes TLS 1.2 and later; TLSMinVersion=1.3 asks for more")),
+    Rule("tls_force_sslv3", "", _("ssmtp takes TLS 1.2 and later; TLSMinVersion=1.3 asks for more")),
     Rule("tls_min_dh_prime_bits", "", _("the TLS library decides")),
     Rule("tls_host_override", "", _("the name in Mailhub is the one that is verified; TLSFingerprint does without")),
     Rule("dsn_notify", "", _("sendmail -N asks for it, message by message")),
@@ -320,6 +321,8 @@ def _sender(draft: Draft, said: dict[str, Entry], places: Places) -> None:
         draft.tell(said["auto_from"], _("nothing: the sender is LOGIN@RewriteDomain"))
         if (domain := said.get("maildomain")) and domain.value:
             draft.take(domain, "RewriteDomain", domain.value)
+        for entry in filter(None, (sender, name)):
+            draft.leave(entry, _("auto_from counts instead"))
     elif sender and sender.value:
         address = accounts.filled(sender.value, draft.login, places)
         accounts.sender(draft, sender, address, name.value if name else "")

@@ -278,7 +278,7 @@ def _routes(draft: Draft, entry: Entry | None, places: Places) -> None:
             local if local and uid_of(local) is not None else None,
         )
         if login and hub and ":" not in hub.partition(":")[2]:
-            draft.alias_sender(at_row, login, f"{row.key}:{hub}")
+            draft.alias_sender(at_row, login, row.key, hub=str(hub))
         else:
             draft.leave(
                 at_row,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ssmtp import extras
+from ssmtp.ctl import colours
 from ssmtp.ctl.migrate.sources import shortened
 from ssmtp.ctl.migrate.taken import OUTCOMES, Draft, Rule, Told
 from ssmtp.ctl.words import _
@@ -74,17 +74,14 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
 
 def show(draft: Draft, home: Path | None) -> None:
     """Print the report; in colour, and as tables, where rich is."""
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    rich = extras.optional("rich") if colour else None
-    if rich is None:
+    console = colours.console()
+    if console is None:
         for line in lines(draft, home):
             print(draft.masked(line))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
     for outcome in OUTCOMES:
         rows = [told for told in draft.told if told.outcome == outcome]
         if not rows:

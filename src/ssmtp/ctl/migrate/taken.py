@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssmtp import agentvalues
+from ssmtp.address import parse_list
 from ssmtp.ctl.words import _
-from ssmtp.errors import ConfigError
+from ssmtp.errors import ConfigError, InputRefused
 from ssmtp.keys import KEYS
 from ssmtp.values import DOTS, READERS, shown
 
@@ -134,6 +135,10 @@ class Draft:
         """
         kind = KINDS[key]
         check = READERS.get(kind) or agentvalues.READERS.get(kind)
+        if check and not value:
+            raise entry.wrong(_("the value is missing"), _("add it, or take it out"))
+        if key == "Root":
+            self._addresses(entry, value)
         try:
             if check and kind not in ("command", "secret"):
                 check(value)
@@ -192,8 +197,21 @@ class Draft:
         # Where it is, is known once there is a place for it.
         self.set("AuthPassFile", "")
 
-    def alias_sender(self, entry: Entry, login: str, rest: str, why: str = "") -> None:
-        """Write a line of revaliases."""
+    def _addresses(self, entry: Entry, text: str) -> None:
+        """Raise `ConfigError` for what would be refused when a mail is sent."""
+        try:
+            parse_list(text, entry.where())
+        except InputRefused:
+            raise entry.wrong(
+                _("this is no address"), _("correct it there, and run this again")
+            ) from None
+
+    def alias_sender(
+        self, entry: Entry, login: str, sender: str, why: str = "", hub: str = ""
+    ) -> None:
+        """Write a line of revaliases; raises `ConfigError` for what is no address."""
+        self._addresses(entry, sender)
+        rest = f"{sender}:{hub}" if hub else sender
         self.revaliases[login] = rest
         text = _("{line} in revaliases").format(line=f"{login}:{rest}")
         self.tell(entry, text, why)

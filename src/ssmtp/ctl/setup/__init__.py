@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from ssmtp.ctl import complain
 from ssmtp.ctl.setup import answers, target, trying, writing
 from ssmtp.ctl.setup.questions import Asker
 from ssmtp.ctl.setup.secretplace import STORES
@@ -176,7 +177,8 @@ def run(args: argparse.Namespace) -> int:
         told["exit"] = failure.exit_code
         told["reason"] = failure.what
         told["next_step"] = failure.next_step
-        raise
+        complain(failure)
+        return failure.exit_code
     finally:
         if args.json:
             writing.print_json(told)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 
+from ssmtp.ctl.retold import retold
 from ssmtp.ctl.setup import answers, draft, providers, secretplace, trial
 from ssmtp.ctl.setup.answers import Account
 from ssmtp.ctl.setup.discovery import Server
@@ -15,7 +16,7 @@ from ssmtp.ctl.setup.secretplace import Place
 from ssmtp.ctl.setup.target import Target
 from ssmtp.ctl.setup.trial import Seen
 from ssmtp.ctl.words import _
-from ssmtp.errors import AuthRefused, Failure
+from ssmtp.errors import AuthRefused, Failure, UsageError
 from ssmtp.spool.keptfile import escape
 from ssmtp.trace import Trace
 
@@ -50,18 +51,20 @@ def first_that_works(
     for server in account.servers:
         try:
             seen = _tried(args, asker, where, account, server)
+        except UsageError:
+            raise  # what was asked for cannot be, whatever the mailhub says
         except Failure as failure:
             troubles.append((failure, server))
             if not trial.goes_on(failure):
                 break
-            asker.say(escape(failure.what))
+            asker.say(escape(retold(failure.what)))
         else:
             _tell(asker, seen, account)
             told["test"] = seen._asdict()
             return _drafted(server, where, account)
     # What came of the password tells more than a port that is closed.
     trouble, server = troubles[0 if trial.goes_on(troubles[-1][0]) else -1]
-    step = trial.advice(trouble, server)
+    step = retold(trial.advice(trouble, server))
     if not args.force:
         trouble.next_step = _(
             "{advice} (nothing was written; --force writes it all the same)"
@@ -70,7 +73,7 @@ def first_that_works(
     told["test"] = {"reason": trouble.what}
     asker.say(
         _("The test has failed: {reason}; {advice}").format(
-            reason=escape(trouble.what), advice=escape(step)
+            reason=escape(retold(trouble.what)), advice=escape(step)
         )
     )
     return _drafted(server, where, account)
@@ -98,7 +101,7 @@ def _tried(
             refused = failure.phase == "AUTH" and failure.reply is not None
             if not (left and refused and account.typed and asker.present):
                 raise
-            asker.say(escape(failure.what))
+            asker.say(escape(retold(failure.what)))
             hint = providers.hint(server.provider) if server.provider else ""
             if hint:
                 asker.say(hint)
