@@ -193,7 +193,7 @@ def _group_hint(path: str) -> str:
         group = grp.getgrgid(found.st_gid).gr_name
     except KeyError:
         group = str(found.st_gid)
-    return f", for example as a member of group {shown(group)}"
+    return f", for example as a member of group {shown(group)}, or set up the agent"
 
 
 def _quoted(path: str) -> str:

@@ -21,19 +21,15 @@ list in root.sh. `page("NAME")` is the example of docs/callers.md below the comm
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 from tests.callers.box import Box
 from tests.callers.relay import Mail
+from tests.docs import pages
 
-PAGE = Path(__file__).parents[2] / "docs/callers.md"
-_EXAMPLE = re.compile(
-    r"^<!-- caller: ([\w-]+) -->\n+```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL
-)
+PAGE = pages.ROOT / "docs/callers.md"
 
 PLAIN = f"""\
 The first line.
@@ -102,9 +98,7 @@ class Caller:
 @cache
 def examples() -> dict[str, str]:
     """Return the examples of docs/callers.md by name."""
-    found = _EXAMPLE.findall(PAGE.read_text("utf-8"))
-    assert len(found) == len(dict(found)), "a name was given twice"
-    return dict(found)
+    return pages.named(PAGE.read_text("utf-8"), "caller")
 
 
 used: set[str] = set()

@@ -21,6 +21,35 @@ git config --global user.name You
 mkdir work; cd work; git init -q; cp ../text .; git add text
 """
 
+# A mailbox with one message, for POP3.
+POP3 = """\
+import socket, subprocess, sys
+text = open("text").read().replace("\\n", "\\r\\n").replace("\\r\\n.", "\\r\\n..")
+listener = socket.create_server(("127.0.0.1", 0))
+rc = f"poll 127.0.0.1 service {listener.getsockname()[1]} proto pop3 no dns user a"
+rc += " pass b is you here no rewrite keep sslproto '' " + open("mda").read()
+open(".fetchmailrc", "w").write(rc)
+fetch = subprocess.Popen("chmod 600 .fetchmailrc; fetchmail -s", shell=True)
+peer, _ = listener.accept()
+lines = peer.makefile("rw", newline="")
+def say(words):
+    lines.write(words + "\\r\\n")
+    lines.flush()
+say("+OK")
+for line in lines:
+    word = line.split()[0].upper()
+    if word == "STAT": say(f"+OK 1 {len(text)}")
+    elif word == "CAPA": say("+OK\\r\\n.")
+    elif word == "LAST": say("-ERR")
+    elif word in ("LIST", "UIDL"):
+        one = f"1 {len(text)}"
+        say(f"+OK {one}" if line.split()[1:] else f"+OK\\r\\n{one}\\r\\n.")
+    elif word in ("RETR", "TOP"): say("+OK\\r\\n" + text + ".")
+    else: say("+OK")
+    if word == "QUIT": break
+sys.exit(fetch.wait())
+"""
+
 CALLERS = [
     Caller(
         "procmail",
@@ -41,6 +70,16 @@ CALLERS = [
         files={".mailfilter": page("maildrop")},
         stdin=EVE,
         text=DOTS,
+    ),
+    Caller(
+        "fetchmail",
+        "python3 pop3.py",
+        sender="eve@example.net",
+        author="Eve <eve@example.net>",
+        files={"mda": page("fetchmail"), "pop3.py": POP3, "text": EVE},
+        text=DOTS,
+        prints=".*",
+        told="says: nonzero status 75",
     ),
     Caller(
         "formail",
@@ -99,7 +138,7 @@ require "vacation"; vacation :addresses "you@example.org" "I am away.";
         told="nobody",
     ),
     Caller(
-        "fetchmail",
+        "fetchmail's words",
         "/usr/sbin/sendmail -i -f eve@example.net -- user@example.com",
         sender="eve@example.net",
         author="Eve <eve@example.net>",

@@ -75,6 +75,13 @@ transport.sendMail({{
 
 PYTHON = page("python")
 
+LOG_DISPATCH = """\
+use Log::Dispatch::Email::MailSend;
+my $log = Log::Dispatch::Email::MailSend->new(name => 'mail', min_level => 'error',
+    to => 'user@example.com', from => 'you@example.org', subject => 'hello');
+$log->log(level => 'error', message => "It is full.\\n");
+"""
+
 CALLERS = [
     Caller(
         "Perl: Email::Sender",
@@ -106,6 +113,14 @@ CALLERS = [
         files={"mail.pl": MAIL_MAILER},
         stdin=DOTS,
         text=DOTS,
+    ),
+    Caller(
+        "Perl: Log::Dispatch",
+        "perl mail.pl",
+        files={"mail.pl": LOG_DISPATCH},
+        subject="hello",
+        text="It is full.\n",
+        told="nobody",
     ),
     Caller(
         "Perl: MIME::Entity",

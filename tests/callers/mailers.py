@@ -7,6 +7,17 @@ from tests.callers.caller import DOTS, HIDDEN, PLAIN, TEXT, Caller, page
 THREE = ("user@example.com", "ann@example.org", HIDDEN)
 YOU = "You Yourself <you@example.org>"
 
+B4 = """\
+import sys
+from email.message import EmailMessage
+import b4
+command, sender = b4.get_smtp()
+mail = EmailMessage()
+mail["From"], mail["To"], mail["Subject"] = sender, "user@example.com", "hello"
+mail.set_payload(open("../text").read())
+sys.exit(1 != b4.send_mail(command, [mail], fromaddr="you@example.org"))
+"""
+
 CALLERS = [
     Caller(
         "mutt",
@@ -33,6 +44,15 @@ CALLERS = [
         files={".neomuttrc": page("mutt")},
         stdin=DOTS,
         text=DOTS,
+    ),
+    Caller(
+        "mutt: a draft",
+        "mutt -e 'set from=you@example.org' -H draft </dev/null",
+        to=("user@example.com", HIDDEN),
+        subject="hello",
+        files={
+            "draft": f"To: user@example.com\nBcc: {HIDDEN}\nSubject: hello\n\n{TEXT}"
+        },
     ),
     Caller(
         "s-nail",
@@ -93,6 +113,16 @@ CALLERS = [
         told="says: sendmail: ",
     ),
     Caller(
+        "nmh: over -bs",
+        "mkdir Mail; /usr/bin/mh/send /home/you/draft",
+        files={
+            ".mh_profile": "Path: Mail\n",
+            "/etc/nmh/mts.conf": "mts: sendmail/smtp\nsendmail: /usr/sbin/sendmail\n",
+            "draft": f"From: {YOU}\nTo: user@example.com\nSubject: hello\n\n{PLAIN}",
+        },
+        text=PLAIN,
+    ),
+    Caller(
         "Emacs: sendmail.el",
         "emacs --batch -Q -l .emacs -l send.el",
         to=THREE,
@@ -143,6 +173,35 @@ git send-email --quiet --confirm=never --suppress-cc=all -1 --bcc={HIDDEN} \\
         subject="[PATCH] change",
         files={".gitconfig": page("git"), "repo/file": TEXT},
         text=None,
+    ),
+    Caller(
+        "git send-email: a command",
+        """\
+cd repo && git init -q && git add file && git commit -q -m change
+git send-email --quiet --confirm=never --suppress-cc=all -1 \\
+    --sendmail-cmd='/usr/sbin/sendmail -oi' --to=user@example.com >/dev/null
+""",
+        author=YOU,
+        subject="[PATCH] change",
+        files={
+            ".gitconfig": "[user]\nname = You Yourself\nemail = you@example.org\n",
+            "repo/file": TEXT,
+        },
+        text=None,
+    ),
+    Caller(
+        "b4",
+        """\
+git init -q repo; cd repo; git commit -q --allow-empty -m change; python3 ../send.py
+""",
+        subject="hello",
+        files={
+            ".gitconfig": page("git"),
+            "send.py": B4,
+            "text": PLAIN,
+        },
+        text=None,
+        prints=".*",
     ),
     Caller(
         "quilt mail",

@@ -157,6 +157,40 @@ cron-apt -s
         told="nobody",
     ),
     Caller(
+        "apticron",
+        "echo >/etc/apt/sources.list; apticron",
+        user="root",
+        to=(ROOT,),
+        prints=".*",
+        files={"/etc/apticron/apticron.conf": page("apticron")},
+        subject="No updates for box.example.org",
+        text=None,
+    ),
+    Caller(
+        "backupninja",
+        "chmod 600 /etc/backup.d/10.sh; backupninja --now",
+        user="root",
+        to=(ROOT,),
+        status=1,
+        prints=".*",
+        files={"/etc/backup.d/10.sh": "warning the disk is full\n"},
+        subject="backupninja: box.example.org WARNING",
+        text=None,
+        told="nobody",
+    ),
+    Caller(
+        "chkrootkit",
+        "mv chkrootkit /usr/sbin; chkrootkit-daily",
+        user="root",
+        to=(ROOT,),
+        prints=".*",
+        files={
+            "chkrootkit": "#!/bin/sh\necho INFECTED\n",
+            "/etc/chkrootkit/chkrootkit.conf": page("chkrootkit"),
+        },
+        text=None,
+    ),
+    Caller(
         "logcheck",
         """\
 echo "$(date '+%b %e %T') box app[1]: something odd" >/var/log/app.log

@@ -46,6 +46,33 @@ if not child:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
+# Has none of the first three descriptors, so that its pipe gets the first two.
+BARE = """\
+import os, sys
+text = open("text", "rb").read()
+os.closerange(0, 3)
+reading, writing = os.pipe()
+assert (0, 1) == (reading, writing)
+child = os.fork()
+if not child:
+    os.close(1)
+    os.set_inheritable(0, True)
+    os.execv("/usr/sbin/sendmail", ["sendmail", "-t", "-oi"])
+os.close(0)
+os.write(1, text)
+os.close(1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+# The same, by the library.
+POPEN = """\
+import os, subprocess, sys
+text = open("text", "rb").read()
+os.closerange(0, 3)
+command = ["/usr/sbin/sendmail", "-t", "-oi"]
+sys.exit(subprocess.run(command, input=text).returncode)
+"""
+
 # One socket that does not block for input and output, and a pause in the middle.
 SOCKETS = """\
 import socket, subprocess, sys
@@ -146,6 +173,16 @@ CALLERS = [
         files={"closed.py": CLOSED, "text": HELLO},
     ),
     Caller(
+        "input, output and errors closed",
+        "python3 bare.py",
+        files={"bare.py": BARE, "text": HELLO},
+    ),
+    Caller(
+        "input, output and errors closed: Python's subprocess",
+        "python3 popen.py",
+        files={"popen.py": POPEN, "text": HELLO},
+    ),
+    Caller(
         "any output is an error (Trac)",
         "python3 trac.py",
         sender="trac@example.org",
@@ -178,6 +215,10 @@ CALLERS = [
     plainly("/usr/lib/sendmail", "/usr/lib/sendmail -oi user@example.com"),
     plainly(
         "all the switches", f"/usr/sbin/sendmail {ALL_SWITCHES} -- user@example.com"
+    ),
+    plainly(
+        "the switches of the Linux Standard Base",
+        "/usr/sbin/sendmail -bm -i -t -odi -oem -oi",
     ),
     plainly("no line end at the end", "/usr/sbin/sendmail -t", HELLO.rstrip("\n")),
     plainly("no header", "/usr/sbin/sendmail user@example.com", PLAIN, PLAIN),

@@ -17,14 +17,16 @@ suite=bookworm
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
 packages='
-anacron apt-listchanges at bsd-mailx calendar cron cron-apt dovecot-core dovecot-lmtpd
-dovecot-sieve emacs-nox fail2ban faketime git git-email libemail-sender-perl
-libemail-stuffer-perl libmailtools-perl libmime-lite-perl libmime-tools-perl
-libphp-phpmailer logcheck logrotate logwatch maildrop mailutils mblaze mdadm mercurial
-mime-construct mpack mutt neomutt nmh node-nodemailer nodejs php-cli php-email-validator
-php-mail php-pear php-swiftmailer php-symfony-mailer popularity-contest procmail python3
-quilt reportbug rkhunter ruby-actionmailer ruby-mail s-nail sharutils smartmontools
-subversion subversion-tools sudo swaks unattended-upgrades vacation'
+anacron apt-listchanges apticron at b4 backupninja bsd-mailx calendar chkrootkit cron
+cron-apt dovecot-core dovecot-lmtpd dovecot-sieve emacs-nox fail2ban faketime fetchmail
+git git-email libemail-sender-perl libemail-stuffer-perl liblog-dispatch-perl
+libmailtools-perl libmime-lite-perl libmime-tools-perl libphp-phpmailer logcheck
+logrotate logwatch maildrop mailutils mblaze mdadm mercurial mime-construct
+monitoring-plugins-standard mpack mutt neomutt nmh node-nodemailer nodejs php-cli
+php-email-validator php-mail php-pear php-swiftmailer php-symfony-mailer
+popularity-contest procmail python3 quilt reportbug rkhunter ruby-actionmailer ruby-mail
+s-nail sharutils smartmontools subversion subversion-tools sudo swaks
+unattended-upgrades vacation'
 
 enter() {
     unshare --mount --pid --fork --kill-child bash -eu -c '

@@ -36,6 +36,23 @@ CALLERS = [
         text="It took a while.\n",
     ),
     Caller(
+        "a file",
+        page("file"),
+        to=("user@example.com", "ann@example.org"),
+        subject="hello",
+        files={
+            "test-mail.txt": f"To:user@example.com\nCc:ann\nSubject:hello\n\n{TEXT}"
+        },
+    ),
+    Caller(
+        "a file without -t",
+        "/usr/sbin/sendmail user@example.com <test-mail.txt",
+        subject="hello",
+        files={
+            "test-mail.txt": f"To:user@example.com\nCc:ann\nSubject:hello\n\n{TEXT}"
+        },
+    ),
+    Caller(
         "uuencode",
         page("uuencode"),
         files={"file.txt": TEXT},

@@ -49,6 +49,48 @@ def test_refused(box: Box, command: str) -> None:
     assert [] == box.arrived(0)
 
 
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_no_input(box: Box, closed: str) -> None:
+    """Without standard input there is no message, and none is made up."""
+    done = box.run(f"/usr/sbin/sendmail user@example.com {closed}")
+
+    assert 66 == done.status, done.output
+    assert [] == box.arrived(0)
+    assert EMPTY == box.run("/usr/bin/mailq").output
+
+
+def test_a_caller_that_drops_its_groups(box: Box) -> None:
+    """It cannot read the configuration: it is told what would help, nothing is lost."""
+    done = box.run(
+        "setpriv --reuid=you --regid=you --clear-groups"
+        " /usr/sbin/sendmail user@example.com",
+        user="root",
+        stdin=b"\ntext\n",
+    )
+
+    assert 78 == done.status, done.output
+    assert "/etc/ssmtp/ssmtp.conf cannot be read" in done.output
+    assert "group mail" in done.output
+    assert "agent" in done.output
+    assert "kept as" in done.output
+    assert Done(0, "") == box.run("/usr/sbin/sendmail -q")
+    assert 1 == len(box.arrived())
+
+
+@pytest.mark.parametrize("kind", ["sendmail", "postfix"])
+def test_check_mailq(box: Box, kind: str) -> None:
+    """The plugin of Nagios, Icinga and the like reads our mailq."""
+    plugin = f"/usr/lib/nagios/plugins/check_mailq -M {kind} -w 1 -c 2"
+    empty = box.run(plugin)
+    box.hub_goes_away()
+    for _ in "12":
+        box.run("/usr/sbin/sendmail user@example.com", stdin=b"\ntext\n")
+    full = box.run(plugin)
+
+    assert 0 == empty.status, empty.output
+    assert 2 == full.status, full.output
+
+
 def test_a_recipient_that_is_refused(box: Box) -> None:
     """Who is refused for good is named, and the status is that of sysexits.h."""
     box.relay.refused.add("gone@example.com")

@@ -58,6 +58,14 @@ def blocks(text: str) -> list[Block]:
     return [block for _, block in sorted(found, key=lambda pair: pair[0])]
 
 
+def named(text: str, mark: str) -> dict[str, str]:
+    """Return the blocks of a page that stand below `<!-- MARK: NAME -->`, by name."""
+    fence = rf"^<!-- {mark}: ([\w-]+) -->\n+```\w*\n(.*?)^```$"
+    found = re.findall(fence, text, re.MULTILINE | re.DOTALL)
+    assert len(found) == len(dict(found)), "a name was given twice"
+    return dict(found)
+
+
 @dataclass
 class Page:
     """A page while it is run; `place` is its directory."""

@@ -33,11 +33,15 @@ def loaded(name: str) -> object:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    environ = dict(os.environ)
     sys.path.insert(0, str(MAN))
     try:
         spec.loader.exec_module(module)
     finally:
         sys.path.remove(str(MAN))
+        # It chooses a language, for the whole of its process.
+        os.environ.clear()
+        os.environ.update(environ)
     return module
 
 

@@ -276,6 +276,10 @@ def several(world: World, text: str) -> None:
         assert (sender, "web1") == (mail.sender, mail.user)
         if login == "www-data":
             assert ("Shop", sender) == author(mail)
+    accounts = world.etc / "passwd"
+    text = accounts.read_text().replace(":0:0::", ":0:0:ann at web1,,,:", 1)
+    accounts.write_text(text)
+    assert ("ann at web1", "ann@corp.example") == author(sent(world, one))
 
 
 @trial("One user, without root")

@@ -80,7 +80,7 @@ class World:
                 shutil.copy(source, target)
         (self.etc / "ssl" / "certs").mkdir(parents=True)
         (self.etc / "nsswitch.conf").write_text("passwd: files\nhosts: files\n")
-        (self.etc / "group").write_text("mail:x:0:\n")
+        (self.etc / "group").write_text("mail:x:0:\nssmtp:x:0:\n")
         _mount(self.etc, "/etc")
         _mount(None, "/run")
         _mount(None, "/var/spool")

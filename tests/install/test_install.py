@@ -311,6 +311,63 @@ def test_a_configuration_is_begun_where_there_is_none(system):
     assert 0o750 == conf.parent.stat().st_mode & 0o777
 
 
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root, for groups")
+
+
+def access(path: Path) -> tuple[int, str]:
+    """Return the group of a file or directory, and its mode."""
+    found = path.stat()
+    return found.st_gid, oct(found.st_mode & 0o7777)
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("groups", "number"),
+    [("ssmtp:x:995:\nmail:x:8:\n", 995), ("mail:x:8:\n", 8), ("root:x:0:\n", 0)],
+)
+def test_the_agent_can_read_a_new_configuration(groups, number, system):
+    """Its user, or else the group mail; without either, root alone."""
+    (system / "etc/ssmtp").rmdir()
+    (system / "etc/group").write_text(groups)
+    before = snapshot(system)
+    install(system, "--replace")
+
+    assert (number, "0o750") == access(system / "etc/ssmtp")
+    assert (number, "0o640") == access(system / "etc/ssmtp/ssmtp.conf")
+    uninstall(system)
+    assert before == snapshot(system)
+
+
+@needs_root
+def test_a_directory_that_was_closed_is_opened_for_the_group(system):
+    """A new configuration can be read by its group where the directory was root's."""
+    (system / "etc/ssmtp").chmod(0o700)
+    (system / "etc/group").write_text("ssmtp:x:995:\nmail:x:8:\n")
+    before = snapshot(system)
+    run = install(system, "--replace")
+
+    assert "group   /etc/ssmtp: ssmtp, mode 0750" in run.stdout
+    assert (995, "0o750") == access(system / "etc/ssmtp")
+    uninstall(system)
+    assert before == snapshot(system)
+
+
+@needs_root
+def test_who_opens_the_configuration_is_not_gainsaid(system):
+    """What an administrator has made of owner and mode stays, whatever comes."""
+    conf = system / "etc/ssmtp/ssmtp.conf"
+    conf.write_text("mailhub=mail.test\n")
+    conf.chmod(0o600)
+    install(system, "--replace", "--agent")
+    assert "0o640" == access(conf)[1]
+    conf.chmod(0o644)
+    install(system)
+
+    assert "0o644" == access(conf)[1]
+    uninstall(system)
+    assert "0o644" == access(conf)[1]
+
+
 def test_an_empty_configuration_does_not_hide_that_of_the_system(system):
     """Who has mail by the system's configuration goes on with it."""
     (system / "etc/ssmtp/ssmtp.conf").write_text("mailhub=mail.test\n")
@@ -368,6 +425,26 @@ def test_mail_that_waits_is_never_removed(system):
     install(system, "--replace", "--agent")
     uninstall(system)
     assert not (system / "var/spool/ssmtp").exists()
+
+
+def test_nobody_has_to_listen(system):
+    """A pipe that is closed at its other end stops no installation."""
+    run = call(
+        "bash",
+        "-c",
+        '"$@" | true; exit "${PIPESTATUS[0]}"',
+        "bash",
+        SSMTPCTL,
+        "install",
+        "--replace",
+        "--prefix",
+        "/usr",
+        "--root",
+        system,
+    )
+
+    assert (0, "") == (run.returncode, run.stderr)
+    assert (system / "usr/sbin/ssmtp").exists()
 
 
 def test_a_full_disk_is_told_and_healed(system):

@@ -20,6 +20,7 @@ from ssmtp.ctl.install.ground import Ground, told
 from ssmtp.ctl.install.manifest import Manifest
 from ssmtp.ctl.install.plan import Item, Layout
 from ssmtp.ctl.install.saying import Teller
+from ssmtp.ctl.retold import sentence
 from ssmtp.ctl.words import _
 from ssmtp.errors import EX_OK, Failure, UsageError
 from ssmtp.values import shown
@@ -216,18 +217,23 @@ def _home() -> str:
 
 
 def _put(job: Job, known: Manifest, steps: list[Step], say: Teller) -> None:
-    """Put all files in place, and see to it that the agent can read its own."""
-    ground, group = job.ground, -1
+    """Put all files in place, and see to it that who is to read them can do so."""
+    ground, where, group, begun = job.ground, job.where, -1, False
     for step in steps:
-        if step.item.private and job.where.system:
+        if step.item.private and where.system:
             if job.agent:
                 agent.make_user(ground, say)
-            group = agent.group(ground)
+            group, begun = agent.group(ground), step.write
         changes.take(ground, step, group)
-    if job.agent and job.where.system:
-        agent.share(ground, job.where, known, say)
-        changes.record(ground, job.where.base, known)
-        agent.give_access(ground, known)
+    if not where.system:
+        return
+    changed: list[str] = []
+    if job.agent:
+        changed = agent.share(ground, where, known, say)
+    elif begun:
+        changed = agent.open_directory(ground, where, known, say, group)
+    changes.record(ground, where.base, known)
+    agent.give_access(ground, known, changed)
 
 
 def _retire(job: Job, known: Manifest, steps: list[Step], say: Teller) -> None:
@@ -249,7 +255,7 @@ def _advise(job: Job, say: Teller) -> None:
     try:
         config = configfile.load(ground.real(path))
     except Failure as failure:
-        say("note", failure.sentence())
+        say("note", sentence(failure))
     else:
         if not config.mailhubs:
             line = _("write a line mailhub=host:port into {path}")

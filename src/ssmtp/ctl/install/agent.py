@@ -117,27 +117,45 @@ def _control(ground: Ground, where: Layout) -> list[str]:
     return control if where.system else [*control, "--user"]
 
 
-def share(ground: Ground, where: Layout, known: Manifest, tell: Tell) -> None:
-    """Let the agent read a configuration that was here before, and nobody else more.
+def share(ground: Ground, where: Layout, known: Manifest, tell: Tell) -> list[str]:
+    """Note that the agent may read a configuration that was here before.
 
     That of classic sSMTP belongs to the group mail, as whose member its program ran.
+    Returns what has to change for it.
     """
-    ours = _group(ground, USER)
-    if ours is None or not where.system or os.geteuid() != 0:
-        return
+    paths = (where.config, *_files(ground, where))
+    return [path for path in paths if _opens(ground, known, path, USER, tell)]
+
+
+def open_directory(
+    ground: Ground, where: Layout, known: Manifest, tell: Tell, number: int
+) -> list[str]:
+    """Note that the group of a new configuration may enter a directory of before."""
+    names = [name for name in GROUPS if _group(ground, name) == number][:1]
+    path = where.config
+    return [path for name in names if _opens(ground, known, path, name, tell)]
+
+
+def _opens(ground: Ground, known: Manifest, path: str, name: str, tell: Tell) -> bool:
+    """Note a group for what only root or the group mail can read now."""
+    ours = _group(ground, name)
+    if ours is None or os.geteuid() != 0:
+        return False
+    found = os.stat(ground.real(path))
+    mode = stat.S_IMODE(found.st_mode)
+    needed = 0o050 if stat.S_ISDIR(found.st_mode) else 0o040
+    given = found.st_gid == ours and mode & needed == needed
     open_groups = (0, _group(ground, "mail"))
-    for path in (where.config, *_files(ground, where)):
-        found = os.stat(ground.real(path))
-        mode = stat.S_IMODE(found.st_mode)
-        needed = 0o050 if path == where.config else 0o040
-        if found.st_gid not in open_groups or mode & needed >> 3 == needed >> 3:
-            continue
-        before = [found.st_uid, found.st_gid, mode]
-        after = [found.st_uid, ours, mode | needed]
-        first = known.access.get(path, [before])[0]
-        known.access[path] = [first, after]
-        shared = _("{path}: {group}, mode {mode:04o}")
-        tell("group", shared.format(path=path, group=USER, mode=after[2]))
+    to_all = mode & needed >> 3 == needed >> 3
+    if given or to_all or found.st_gid not in open_groups:
+        return False
+    before = [found.st_uid, found.st_gid, mode]
+    after = [found.st_uid, ours, mode | needed]
+    first = known.access.get(path, [before])[0]
+    known.access[path] = [first, after]
+    shared = _("{path}: {group}, mode {mode:04o}")
+    tell("group", shared.format(path=path, group=name, mode=after[2]))
+    return True
 
 
 def _files(ground: Ground, where: Layout) -> list[str]:
@@ -145,23 +163,35 @@ def _files(ground: Ground, where: Layout) -> list[str]:
     return [path for path in paths if os.path.isfile(ground.real(path))]
 
 
-def give_access(ground: Ground, known: Manifest) -> None:
-    """Set owner, group and mode as they are written down."""
-    for path, (_before, after) in known.access.items():
-        _own(ground.real(path), after)
+def give_access(ground: Ground, known: Manifest, changed: list[str]) -> None:
+    """Set owner, group and mode as they are written down.
+
+    But for what has `changed` and what a killed run has not come to, they stay as an
+    administrator may have set them since.
+    """
+    for path, (before, after) in known.access.items():
+        now = _access(ground.real(path))
+        halfway = [*after[:2], before[2]]
+        if path in changed or now in (before, halfway):
+            _own(ground.real(path), after)
 
 
 def take_back_access(ground: Ground, known: Manifest, tell: Tell, dry: bool) -> None:
     """Set owner, group and mode back where they are as we set them."""
     for path, (before, after) in known.access.items():
-        try:
-            found = os.stat(ground.real(path))
-        except OSError:
-            continue
-        if [found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)] == after:
+        if _access(ground.real(path)) == after:
             tell("restore", _("{path}: owner and mode").format(path=path))
             if not dry:
                 _own(ground.real(path), before)
+
+
+def _access(real: str) -> list[int]:
+    """Return owner, group and mode; nothing of what is not there."""
+    try:
+        found = os.stat(real)
+    except OSError:
+        return []
+    return [found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)]
 
 
 def _own(real: str, facts: list[int]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 from ssmtp.ctl.words import _, marked
 from ssmtp.spool.keptfile import escape
@@ -40,9 +42,19 @@ class Teller:
         if self._as_json:
             self._steps.append({"step": word, "what": text})
         else:
-            print(f"{_(word):<{self._width}}{escape(text)}", flush=True)
+            _print(f"{_(word):<{self._width}}{escape(text)}")
 
     def end(self) -> None:
         """Print what is for a program."""
         if self._as_json:
-            print(json.dumps(self._steps, indent=2))
+            _print(json.dumps(self._steps, indent=2))
+
+
+def _print(text: str) -> None:
+    """Print; who listens may go away before the work is done, and that goes on."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, sys.stdout.fileno())
+        os.close(nobody)

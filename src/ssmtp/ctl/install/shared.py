@@ -40,7 +40,8 @@ def code(package: Path = PACKAGE) -> dict[str, Path]:
     return {
         path.relative_to(package.parent).as_posix(): path
         for path in sorted(package.rglob("*"))
-        if path.suffix in (".py", ".json", ".mo", ".po") or path.name == "py.typed"
+        if path.suffix in (".py", ".json", ".mo", ".po", ".txt")
+        or path.name == "py.typed"
     }
 
 
