@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
 import socket
 import ssl
 import threading
@@ -402,6 +403,34 @@ def test_garbage_as_trust(conf: config.Config, tmp_path: Path) -> None:
     conf.tls_ca_file = str(path)
     with pytest.raises(ConfigError, match="TLS_CA_File=.*garbage"):
         tls.context(conf, True)
+
+
+@pytest.mark.parametrize("appended", [True, False])
+def test_appended_to_the_system_bundle(
+    conf: config.Config,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    appended: bool,
+) -> None:
+    """Who adds an authority to the system's bundle by hand is served, too."""
+    other = trustme.CA().cert_pem.bytes()
+    subject = x509.load_pem_x509_certificate(other).subject
+    (tmp_path / f"{openssl_hash(subject):08x}.0").write_bytes(other)
+    bundle = tmp_path / "ca-certificates.crt"
+    bundle.write_bytes(other + authority.cert_pem.bytes())
+    changed = tmp_path.stat().st_mtime + (60 if appended else -1)
+    os.utime(bundle, (changed, changed))
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tls, "SYSTEM", str(tmp_path))
+    conf.tls_ca_file = None
+    context = server(authority.issue_cert("mail.example.org"))
+    if appended:
+        assert secured(conf, context).verified
+    else:
+        with pytest.raises(SiteTrouble, match="certificate"):
+            secured(conf, context)
 
 
 @pytest.mark.parametrize("hashed", [True, False])

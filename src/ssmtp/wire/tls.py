@@ -6,6 +6,8 @@ taken from subjectAltName only (RFC 9525), no compression, no renegotiation.
 
 The trust store is the system's hashed directory where there is one, because OpenSSL
 then reads the one certificate that it needs, instead of parsing a whole bundle (25 ms).
+The bundle in that directory is read as well if it was changed after the directory: so
+does who appends to it by hand, past update-ca-certificates.
 SSL_CERT_FILE and SSL_CERT_DIR take its place; TLS_CA_File and TLS_CA_Dir add to it.
 Once they hold a list of revoked certificates, every certificate is looked up on one.
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ssmtp.config import Config
     from ssmtp.wire.channel import Channel
 
+SYSTEM = "/etc/ssl/certs"
 # For TLS 1.2; the suites of TLS 1.3 are all of this kind. Level 2 refuses RSA and DH
 # below 2048 bits, and SHA-1 signatures.
 SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
@@ -74,9 +77,10 @@ def _trust(made: SSLContext, config: Config) -> None:
     if file is None and directory is None:
         from ssmtp.wire.openssl import default_directory
 
-        for place in ("/etc/ssl/certs", default_directory()):
+        for place in (SYSTEM, default_directory()):
             if _is_hashed(place):
                 directory = place
+                file = _changed_bundle(place)
                 break
         else:
             made.load_default_certs()
@@ -88,6 +92,17 @@ def _trust(made: SSLContext, config: Config) -> None:
             _load(made, None, config.tls_ca_dir, "TLS_CA_Dir=")
         else:
             _load_each(made, config.tls_ca_dir)
+
+
+def _changed_bundle(directory: str) -> str | None:
+    """Return the bundle in a directory if it has more than update-ca-certificates."""
+    bundle = f"{directory}/ca-certificates.crt"
+    try:
+        # That one puts the bundle into place, which changes the directory.
+        late = posix.stat(bundle).st_mtime > posix.stat(directory).st_mtime + 1
+    except OSError:
+        return None
+    return bundle if late else None
 
 
 def _load(made: SSLContext, file: str | None, directory: str | None, key: str) -> None:

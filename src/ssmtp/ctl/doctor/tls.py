@@ -17,6 +17,7 @@ from ssmtp.ctl.words import _, counted
 from ssmtp.environment import environ
 from ssmtp.errors import Failure, SiteTrouble, UnknownHost
 from ssmtp.wire.openssl import default_directory
+from ssmtp.wire.tls import SYSTEM
 
 SOON = 15  # days
 PATIENT = 5.0  # seconds; who waits for less gives up on good mailhubs
@@ -251,7 +252,7 @@ def trusted(config: Config | None) -> list[str]:
     around = environ()
     places = [around.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")]
     if not any(places):
-        usual = ("/etc/ssl/certs", default_directory())
+        usual = (SYSTEM, default_directory())
         places = [place for place in usual if _there(place)][:1]
         if not places:
             paths = ssl.get_default_verify_paths()
