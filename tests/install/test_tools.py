@@ -25,11 +25,17 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with pip, pipx and uv; its directory of commands."""
+    """A virtual environment with pip, pipx and uv; its directory of commands.
+
+    Beside it lies what builds a wheel, for uv has an index and certificates of its own.
+    """
     place = tmp_path_factory.mktemp("tools")
     subprocess.run(["/usr/bin/python3", "-m", "venv", place], check=True)
-    pip = place / "bin/pip"
-    subprocess.run([pip, "install", "--quiet", "pipx", "uv"], check=True)
+    pip = [str(place / "bin/pip"), "--quiet"]
+    subprocess.run([*pip, "install", "pipx", "uv"], check=True)
+    wheels = place / "wheels"
+    subprocess.run([*pip, "download", "--dest", wheels, "hatchling"], check=True)
+    (place / "uv.toml").write_text(f'no-index = true\nfind-links = ["{wheels}"]\n')
     return place / "bin"
 
 
@@ -52,6 +58,7 @@ def test_five_commands(words, tools, tmp_path):
         **{name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
         "PIPX_BIN_DIR": str(bin_),
         "PIPX_HOME": str(tmp_path / "pipx"),
+        "UV_CONFIG_FILE": str(tools.parent / "uv.toml"),
         "UV_TOOL_BIN_DIR": str(bin_),
         "UV_TOOL_DIR": str(tmp_path / "uv"),
     }

@@ -1,7 +1,7 @@
 """The mailhub of the soak: it notes what it takes, and one in ten things goes wrong.
 
 It is a process of its own. For each message that it takes, a line with its number is
-written to a file before it says so.
+written to a file before it says so, with the time.
 """
 
 from __future__ import annotations
@@ -73,6 +73,10 @@ class Session(threading.Thread):
             else:
                 self.say(b"500 5.5.1 what\r\n")
 
+    def note(self, word: bytes) -> None:
+        """Write down that a message was taken, and when."""
+        os.write(self.notes, b"%b %.3f\n" % (word, time.time()))
+
     def take(self, content: bytes) -> None:
         """Take a message, or do not; or take it and say nothing."""
         word = content.partition(b"X-Number: ")[2].partition(b"\r")[0]
@@ -83,11 +87,11 @@ class Session(threading.Thread):
                 self.say(b"451 4.3.0 later\r\n")
                 return
             if fault != DROP or random.random() < 0.5:
-                os.write(self.notes, word + b"\n")
+                self.note(word)
             if fault in (DROP, CLOSING):
                 raise EOFError
         else:
-            os.write(self.notes, word + b"\n")
+            self.note(word)
         self.say(b"250 2.0.0 queued as Q%dX\r\n" % random.randrange(10**9))
 
     def answer(self, text: bytes, weight: float, *, never: bool = False) -> bool:

@@ -251,7 +251,11 @@ def judge(
     seconds: float,
 ) -> int:
     """Count, print, and say whether all promises were kept."""
-    arrived = Counter(int(line) for line in notes.read_text().split("\n") if line)
+    times: dict[int, list[float]] = {}
+    for line in notes.read_text().splitlines():
+        taken, when = line.split()
+        times.setdefault(int(taken), []).append(float(when))
+    arrived = Counter({number: len(found) for number, found in times.items()})
     failed: dict[int, str] = {}
     reports = 0
     for name in queue.failed_ids():
@@ -289,11 +293,19 @@ def judge(
         good = good and max(growth) < GROWTH_MOST and max(fds) <= 0
     if not good:
         print("lost:", sorted(lost)[:20], "unexplained:", sorted(unexplained)[:20])
+        for number in sorted(unexplained):
+            print(number, "arrived at", *map(stamped, times[number]))
         names = {f"<{number}@soak.test>" for number in lost | unexplained}
         for line in log.read_text().splitlines():
             if json.loads(line).get("msgid") in names:
                 print(line[:400])
     return 0 if good else 1
+
+
+def stamped(when: float) -> str:
+    """Return a time as the log writes it."""
+    shown = time.strftime("%H:%M:%S", time.gmtime(when))
+    return f"{shown}.{int(when % 1 * 1000):03d}"
 
 
 def given_again(queue: Queue, arrived: Counter[int], log: Path) -> set[int]:

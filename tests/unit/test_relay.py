@@ -12,7 +12,9 @@ from ssmtp.errors import (
     EX_NOPERM,
     EX_NOUSER,
     AuthRefused,
+    InputRefused,
     MailhubRefused,
+    MessageRefused,
     SiteTrouble,
 )
 from ssmtp.smtp import exits
@@ -185,6 +187,16 @@ def test_relaying_denied_is_the_recipients_own() -> None:
         assert expected == why.exit_code
         said, status = exits.verdict(why, "5.7.1")
         assert expected == exits.kind(Reply(said, [f"{status} no"])).exit_code
+
+
+@pytest.mark.parametrize("reply", [None, Reply(554, ["5.7.1 no"])])
+def test_the_message_itself_is_refused(reply: Reply | None) -> None:
+    """Who waits for the agent is told alike of a refusal by the mailhub and by us."""
+    for kind in (MessageRefused, InputRefused):
+        code, status = exits.verdict(kind("no", reply=reply), "5.7.1")
+
+        found = exits.kind(Reply(code, [f"{status} no"]))
+        assert found is (MessageRefused if reply else kind)
 
 
 @EVERY
