@@ -75,11 +75,14 @@ class Session(threading.Thread):
 
     def note(self, word: bytes) -> None:
         """Write down that a message was taken, and when."""
-        os.write(self.notes, b"%b %.3f\n" % (word, time.time()))
+        if word:
+            os.write(self.notes, b"%b %.3f\n" % (word, time.time()))
 
     def take(self, content: bytes) -> None:
         """Take a message, or do not; or take it and say nothing."""
-        word = content.partition(b"X-Number: ")[2].partition(b"\r")[0]
+        # A report about a message has its header, too, but further down.
+        header = content.partition(b"\r\n\r\n")[0]
+        word = header.partition(b"X-Number: ")[2].partition(b"\r")[0]
         chance = random.random() * 8 / self.share if self.share else 9.0
         if chance < 1:
             fault = random.choice(FAULTS)
