@@ -32,9 +32,9 @@ EPILOG = """\
 Under systemd the units ssmtp.socket, ssmtp-acceptor.service and ssmtp-sender.service
 run `accept` and `send`; nobody needs to type them.
 
-Exit codes of status: 0 all is well, 69 no agent answers, 75 mail waits for the mailhub
-or for the sender, 77 the mailhub refuses the credentials, 78 the configuration is
-wrong.
+Exit codes of status: 0 all is well, 69 no agent answers, 75 the mailhub cannot be
+reached for now or the sender is not there, 77 the mailhub refuses the credentials, 78
+the configuration is wrong.
 """
 
 STATES = {"auth": EX_NOPERM, "login": EX_NOPERM, "configuration": EX_CONFIG}
