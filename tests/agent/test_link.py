@@ -155,6 +155,20 @@ def test_wake(board, ear):
     assert [] == ear.words(30)
 
 
+def test_nothing_is_missed_while_connecting(board):
+    """The sender is told to look once it hears of all that comes, and not before."""
+    ear = Ear(board.path)
+    with board._lock:
+        assert [] == ear.words(0.1)
+
+        # This is said to nobody: the acceptor has not come to the connection.
+        assert not board.connected
+
+    assert [RESCAN] == ear.words(5)
+    assert board.connected
+    ear.close()
+
+
 @pytest.mark.parametrize("line", [b"no json\n", b"[1]\n", b"\xff\n", b"\n"])
 def test_nonsense_is_no_word(tmp_path, line):
     """What is no word is passed over."""
@@ -163,7 +177,7 @@ def test_nonsense_is_no_word(tmp_path, line):
         listener.bind(path)
         listener.listen()
         ear = Ear(path)
-        assert [RESCAN] == ear.words(5)
+        assert [] == ear.words()
         connection, _ = listener.accept()
         with connection:
             connection.sendall(line + b'{"new": "a"}\n')

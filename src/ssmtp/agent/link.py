@@ -1,12 +1,13 @@
 """How the two halves talk: one word a line, in JSON, over a socket of their own.
 
-    acceptor → sender   {"new": ID}                  there is a message
+    acceptor → sender   {"flush": null, "rescan": true}   it listens; look yourself
+                        {"new": ID}                  there is a message
                         {"flush": ID} {"flush": null}   try it, or all, now
     sender → acceptor   {"done": ID, "code": 250, "status": "2.0.0", "text": "…"}
 
 No mail depends on a word. One that is lost, because the other half is away or does not
-listen, costs time: the sender looks through the queue when it has connected, and every
-now and then. Nobody but the user of the agent can open the socket (0600).
+listen, costs time: the sender looks through the queue when the acceptor has answered,
+and every now and then. Nobody but the user of the agent can open the socket (0600).
 """
 
 from __future__ import annotations
@@ -142,6 +143,8 @@ class Switchboard:
                 before, self._sender = self._sender, sender
             if before is not None:
                 _shut(before)
+            # Only from here on it hears of what is new.
+            self._say({"flush": None, "rescan": True})
             threading.Thread(
                 target=self._listen, args=(sender,), name="link", daemon=True
             ).start()
@@ -187,11 +190,12 @@ class Ear:
     def words(self, seconds: float = 0.0) -> list[Word]:
         """Return what was said; wait so many seconds for it.
 
-        After it has connected, the first word is {"flush": null, "rescan": true}.
+        Once the acceptor listens the first word is {"flush": null, "rescan": true}.
         """
         until = time.monotonic() + seconds
         while True:
-            found = self._connect() or self._read()
+            self._connect()
+            found = self._read()
             left = until - time.monotonic()
             if found or left <= 0:
                 return found
@@ -231,12 +235,12 @@ class Ear:
         os.close(self._woken)
         os.close(self._waker)
 
-    def _connect(self) -> list[Word]:
+    def _connect(self) -> None:
         if self._socket is not None or self.path is None:
-            return []
+            return
         now = time.monotonic()
         if now < self._next:
-            return []
+            return
         fresh = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             fresh.setblocking(False)
@@ -245,11 +249,10 @@ class Ear:
             fresh.close()
             self._next = now + self._pause
             self._pause = min(self._pause * 2, LATEST)
-            return []
+            return
         self._pause, self._held = AGAIN, b""
         with self._lock:
             self._socket = fresh
-        return [{"flush": None, "rescan": True}]
 
     def _read(self) -> list[Word]:
         if self._socket is None:
