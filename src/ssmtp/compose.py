@@ -44,7 +44,8 @@ UNKNOWN = "unknown-8bit"
 class Draft:
     """A message that can be read once, and who is to get it.
 
-    As a context it closes the files that were opened for it.
+    As a context it closes the files that were opened for it. `missing` are images that
+    its page names and that do not travel with it.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Draft:
         fields: list[Field],
         part: mime.Part,
         opened: contextlib.ExitStack,
+        missing: list[str],
     ) -> None:
         self.recipients = recipients
+        self.missing = missing
         self._fields = fields
         self._part = part
         self._opened = opened
@@ -114,30 +117,32 @@ def compose(
         opened.callback(_close, files)
         # One by one, so that those before one that is missing are closed.
         files += map(attachment, attachments)
-        part = _whole(text, html, charset, beside, files, opened)
-        return Draft(recipients, fields, part, opened.pop_all())
+        page = None
+        if html is not None:
+            page = webpage.Page(webpage.decoded(html), files, beside)
+        part = _whole(text, page, charset, files, opened)
+        missing = page.missing if page is not None else []
+        return Draft(recipients, fields, part, opened.pop_all(), missing)
 
 
 def _whole(
     text: str | bytes | Iterable[bytes] | None,
-    html: str | bytes | None,
+    page: webpage.Page | None,
     charset: str,
-    beside: str | None,
     files: list[Attachment],
     opened: contextlib.ExitStack,
 ) -> mime.Part:
-    """Put the parts together; images of the page join `files`, to be closed."""
+    """Put the parts together; images of the page are among `files`, to be closed."""
     bodies = []
     inside: list[Attachment] = []
-    if text is not None or html is None:
+    if text is not None or page is None:
         blocks: Iterable[bytes]
         if text is None or isinstance(text, str | bytes):
             blocks = [mime.octets(text or "")]
         else:
             blocks = text
         bodies.append(mime.text(_read(blocks, opened), "plain", charset))
-    if html is not None:
-        page = webpage.Page(webpage.decoded(html), files, beside)
+    if page is not None:
         inside = page.images
         root = mime.text(_read([mime.octets(page.html)], opened), "html", "utf-8")
         bodies.append(mime.multipart("related", [root, *page.parts()]))

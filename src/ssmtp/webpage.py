@@ -49,13 +49,15 @@ class Page:
     """A page whose images are named as the parts of the message that they become.
 
     `html` is the page as it is to be sent. An image may be one of `files`; one that is
-    found below the directory `beside` is opened, and joins them.
+    found below the directory `beside` is opened, and joins them. `missing` are those
+    that a reader will not see.
     """
 
     def __init__(self, html: str, files: list[Attachment], beside: str | None) -> None:
         self._files = files
         self._beside = os.path.realpath(beside) if beside is not None else None
         self._cids: dict[Attachment, str] = {}
+        self.missing: list[str] = []
         html = CID.sub(self._by_name, html)
         self.html = html if beside is None else IMAGE.sub(self._by_path, html)
 
@@ -79,11 +81,19 @@ class Page:
         for image in self._files:
             if name == image.name:
                 return f"cid:{self._cid(image)}"
+        if found.string[: found.start()].endswith(('"', "'", "=", "(")):
+            self.missing.append(found[0])
         return found[0]
 
     def _by_path(self, found: re.Match[str]) -> str:
-        image = self._image(found[2] or found[3] or found[4] or "")
-        return found[0] if image is None else f'{found[1]}"cid:{self._cid(image)}"'
+        source = found[2] or found[3] or found[4] or ""
+        if not source or SCHEME.match(source) or source.startswith("//"):
+            return found[0]
+        image = self._image(source)
+        if image is None:
+            self.missing.append(source)
+            return found[0]
+        return f'{found[1]}"cid:{self._cid(image)}"'
 
     def _image(self, source: str) -> Attachment | None:
         """Find the image that a page names.
@@ -91,7 +101,7 @@ class Page:
         A page may come from somebody else, and must not make us send other files:
         only images in its own directory, or below, count.
         """
-        if not source or SCHEME.match(source) or source.startswith(("/", "#", "\\")):
+        if source.startswith(("/", "#", "\\")):
             return None
         assert self._beside is not None
         name = _plain(source)

@@ -82,6 +82,22 @@ def test_all_of_it(send, mailsink, tmp_path):
     )
 
 
+def test_images_that_are_not_there(send, mailsink, tmp_path):
+    """Who sends a page is told which of its images the reader will not see."""
+    (tmp_path / "there.png").write_bytes(b"png")
+    (tmp_path / "page.html").write_text(
+        "<img src=there.png><img src=gone.png><img src='cid:part'>"
+        "<img src=https://x.example/web.png>Write cid:word for a part."
+    )
+    code, _, err = send("--html", "page.html", "-m", "text", ONE)
+
+    assert 0 == code
+    assert ["gone.png", "cid:part"] == sorted(
+        (line.split()[2].rstrip(",") for line in err.splitlines()), reverse=True
+    )
+    assert 1 == len(mailsink.messages)
+
+
 def test_the_text_can_be_an_argument(send, mailsink):
     """With -m standard input is not read."""
     send("-m", "from -m", ONE, text="from stdin")

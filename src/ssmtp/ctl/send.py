@@ -98,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     signals = Signals()
     with signals:
         with _draft(args) as draft:
+            _complain_of_images(args.html, draft.missing)
             taken = intake.from_blocks(b"", draft.blocks())
             request = _request(args, draft.recipients, signals)
         try:
@@ -134,6 +135,16 @@ def _draft(args: argparse.Namespace) -> Draft:
         attachments=args.attach,
         charset=_charset(),
     )
+
+
+def _complain_of_images(page: str, missing: list[str]) -> None:
+    """Say which images the message goes without; the page may still be right."""
+    for image in missing:
+        words = _(
+            "{page} names {image}, which is no image beside it; "
+            "the message goes without"
+        )
+        print(escape(words.format(page=page, image=image)), file=sys.stderr)
 
 
 def _text(word: str | None) -> Any:
