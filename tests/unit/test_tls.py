@@ -433,6 +433,27 @@ def test_appended_to_the_system_bundle(
             secured(conf, context)
 
 
+def test_a_damaged_system_bundle(
+    conf: config.Config,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bundle that somebody has spoiled takes nothing away from the directory."""
+    subject = x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject
+    authority.cert_pem.write_to_path(tmp_path / f"{openssl_hash(subject):08x}.0")
+    bundle = tmp_path / "ca-certificates.crt"
+    bundle.write_text("spoiled")
+    changed = tmp_path.stat().st_mtime + 60
+    os.utime(bundle, (changed, changed))
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tls, "SYSTEM", str(tmp_path))
+    conf.tls_ca_file = None
+
+    assert secured(conf, server(authority.issue_cert("mail.example.org"))).verified
+
+
 @pytest.mark.parametrize("hashed", [True, False])
 def test_ca_dir(
     conf: config.Config, authority: trustme.CA, tmp_path: Path, hashed: bool

@@ -80,7 +80,8 @@ def _trust(made: SSLContext, config: Config) -> None:
         for place in (SYSTEM, default_directory()):
             if _is_hashed(place):
                 directory = place
-                file = _changed_bundle(place)
+                # By itself: when it is damaged the directory holds.
+                _load(made, _changed_bundle(place), None, "")
                 break
         else:
             made.load_default_certs()
