@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import re
 from collections.abc import Iterator
 
 import roff
@@ -20,8 +19,7 @@ os.environ["LC_ALL"] = "C"
 os.environ.pop("LANGUAGE", None)
 
 from ssmtp import ctl
-
-SHOWN = re.compile(r"  +")
+from ssmtp.ctl.words import pieces
 
 
 def commands() -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
@@ -118,17 +116,11 @@ def _told(text: str, say: Say) -> Iterator[str]:
     """
     if text and text in say.whole:
         text, say = say(text), Say()
-    plain: list[str] = []
-    for line in [*text.splitlines(), ""]:
-        if line.strip() and not line.startswith("  "):
-            plain.append(line)
-            continue
-        if plain:
-            yield ".PP"
-            yield from roff.filled(say(" ".join(plain)))
-            plain = []
-        term, meaning, *_ = [*SHOWN.split(line.strip(), maxsplit=1), ""]
-        if meaning:
+    for _column, term, meaning in pieces(text):
+        if term and meaning:
             yield from roff.paragraphs([(rf"\fB{roff.roff(term)}\fR", say(meaning))])
+        elif meaning:
+            yield ".PP"
+            yield from roff.filled(say(meaning))
         elif term:
             yield from roff.shown([term])

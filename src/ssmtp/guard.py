@@ -44,12 +44,7 @@ def no_core() -> None:
 def hide() -> None:
     """Let no other process of this user read our memory, nor a core file hold it."""
     no_core()
-    try:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    except (ImportError, OSError, MemoryError, AttributeError):
-        pass
+    _libc("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def one_heap() -> None:
@@ -58,10 +53,15 @@ def one_heap() -> None:
     With one for each, the memory of the agent grows with the connections that bring
     large messages at the same time.
     """
+    _libc("mallopt", _M_ARENA_MAX, 1)
+
+
+def _libc(function: str, *arguments: int) -> None:
+    """Call a function of the C library, where there is one."""
     try:
         import ctypes
 
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        getattr(ctypes.CDLL(None), function)(*arguments)
     except (ImportError, OSError, MemoryError, AttributeError):
         pass
 

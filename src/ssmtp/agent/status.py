@@ -10,10 +10,17 @@ import json
 import os
 from typing import Any
 
+from ssmtp.errors import EX_CONFIG, EX_NOPERM, EX_TEMPFAIL
+from ssmtp.smtp import exits
+
 NAME = "site.json"
-AUTH = (454, "4.7.0")
-REPLIES = {"auth": AUTH, "login": AUTH, "configuration": (451, "4.3.5")}
-LATER = (451, "4.3.0")
+# Kinds of trouble that a person has to end, by the exit code that says so.
+EXITS = {"auth": EX_NOPERM, "login": EX_NOPERM, "configuration": EX_CONFIG}
+
+
+def exit_code(kind: object) -> int:
+    """Return what a kind of trouble with a mailhub is as an exit code."""
+    return EXITS.get(str(kind), EX_TEMPFAIL)
 
 
 def read(spool: str) -> Any:
@@ -52,6 +59,6 @@ def of(
     """
     for one in among:
         if mailhubs in ([], one.get("mailhubs")):
-            code, status = REPLIES.get(str(one.get("kind")), LATER)
+            code, status = exits.REPLIES.get(exit_code(one.get("kind")), exits.LATER)
             return code, status, str(one.get("what")), one.get("next_try")
     return None

@@ -13,8 +13,6 @@ from ssmtp import configfile
 from ssmtp.ctl.retold import sentence
 from ssmtp.ctl.words import _, counted
 from ssmtp.errors import (
-    EX_CONFIG,
-    EX_NOPERM,
     EX_OK,
     EX_TEMPFAIL,
     EX_UNAVAILABLE,
@@ -36,8 +34,6 @@ Exit codes of status: 0 all is well, 69 no agent answers, 75 the mailhub cannot 
 reached for now or the sender is not there, 77 the mailhub refuses the credentials, 78
 the configuration is wrong.
 """
-
-STATES = {"auth": EX_NOPERM, "login": EX_NOPERM, "configuration": EX_CONFIG}
 
 
 def add(subparsers: Any) -> None:
@@ -164,6 +160,8 @@ def status(args: argparse.Namespace) -> int:
 
 def judged(told: dict[str, Any]) -> tuple[int, str]:
     """Return the exit code for what XSTATUS tells, and the reason in words."""
+    from ssmtp.agent.status import exit_code
+
     if told["sender"] != "connected":
         return EX_TEMPFAIL, _("the sender does not run, so nothing is sent")
     for site in (told["site"] or {}).get("sites", ()):
@@ -173,7 +171,7 @@ def judged(told: dict[str, Any]) -> tuple[int, str]:
                 words += f"; {site['next_step']}"
             if site.get("next_try"):
                 words += "; " + _when(site["next_try"])
-            return STATES.get(site["kind"], EX_TEMPFAIL), words
+            return exit_code(site["kind"]), words
     return EX_OK, _("all is well")
 
 

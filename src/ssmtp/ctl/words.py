@@ -89,7 +89,7 @@ def page(text: str) -> str:
 
     Each paragraph, and each explanation in a list, is a text of its own.
     """
-    if not isinstance(catalogue(), gettext.GNUTranslations):
+    if not translating():
         return text
     return "\n".join(_page(text)).rstrip() + "\n"
 

@@ -289,9 +289,22 @@ class Transaction:
             yield from session.say(lines.QUIT)
             self._ledger.result.usable = False
         else:
-            yield from self._ask_witness()
+            yield from self._asked_alone()
             return
         yield from self._nothing_more()
+
+    def _asked_alone(self) -> Talk:
+        """Hear whether all was in step where nothing but the content had been asked.
+
+        Then a status that belongs to no envelope is enough, whatever a mailhub adds.
+        """
+        try:
+            yield from self._ask_witness()
+            yield from self._nothing_more()
+        except OutOfStep:
+            if not self._is_certain():
+                raise
+            self._ledger.result.usable = False
 
     def _is_certain(self) -> bool:
         """Whether the acceptance cannot have been the answer to anything else."""
@@ -355,25 +368,15 @@ class Transaction:
         return True
 
     def _ask_witness(self) -> Talk:
-        """Ask what rides along with the content where there is PIPELINING.
-
-        Here nothing but the content was waiting for an answer, so that a status which
-        belongs to no envelope is enough, whatever a mailhub adds to it.
-        """
+        """Ask what rides along with the content where there is PIPELINING."""
         try:
-            try:
-                yield Flight(lines.RSET, RESET)
-            except Broken as broken:
-                if broken.garbled or broken.answer is not None:
-                    raise OutOfStep(broken.words) from broken
-                self._believe(broken.words, ())
-                return
-            yield from self._witness(())
-            yield from self._nothing_more()
-        except OutOfStep:
-            if not self._is_certain():
-                raise
-            self._ledger.result.usable = False
+            yield Flight(lines.RSET, RESET)
+        except Broken as broken:
+            if broken.garbled or broken.answer is not None:
+                raise OutOfStep(broken.words) from broken
+            self._believe(broken.words, ())
+            return
+        yield from self._witness(())
 
     def _witness(self, before: tuple[Reply, ...]) -> Talk:
         """Hear whether all answers were in step (rules 2 and 3)."""
