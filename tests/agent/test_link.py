@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ssmtp.agent.link import Ear, Switchboard
+from ssmtp.agent.link import EARLY_MOST, Ear, Switchboard
 
 RESCAN = {"flush": None, "rescan": True}
 
@@ -153,6 +153,20 @@ def test_wake(board, ear):
     threading.Timer(0.05, ear.wake).start()
 
     assert [] == ear.words(30)
+
+
+def test_a_verdict_before_anybody_waits(board, ear):
+    """What was said of a message is there for who begins to wait a moment later."""
+    ear.done("first", 250, "2.0.0", "ok")
+    for number in range(EARLY_MOST):
+        ear.done(f"m{number}", 250, "2.0.0", "ok")
+    wait_for(lambda: f"m{EARLY_MOST - 1}" in board._early)
+    board.expect("m0")
+    board.expect("first")
+
+    assert board.wait("m0", 0)["code"] == 250
+    assert board.wait("first", 0) is None
+    assert len(board._early) < EARLY_MOST
 
 
 def test_nothing_is_missed_while_connecting(board):

@@ -27,6 +27,7 @@ Word = dict[str, Any]
 LINE_MOST = 65536  # octets of a word
 AGAIN = 1.0  # seconds between two attempts to connect
 LATEST = 5.0
+EARLY_MOST = 100  # verdicts that are remembered for who asks in a moment
 
 
 class Switchboard:
@@ -37,6 +38,7 @@ class Switchboard:
         self._lock = threading.Lock()
         self._sender: socket.socket | None = None
         self._waiting: dict[str, list[Word]] = {}
+        self._early: dict[str, Word] = {}
         self._told = threading.Condition(self._lock)
         self._listener: socket.socket | None = None
 
@@ -93,9 +95,10 @@ class Switchboard:
         self._say({"flush": name})
 
     def expect(self, name: str) -> None:
-        """Remember what will be said about a message, for `wait`."""
+        """Remember what will be said about a message, or just was, for `wait`."""
         with self._lock:
-            self._waiting[name] = []
+            word = self._early.pop(name, None)
+            self._waiting[name] = [] if word is None else [word]
 
     def forget(self, name: str) -> None:
         """Expect nothing more."""
@@ -158,6 +161,11 @@ class Switchboard:
                     if waiting is not None:
                         waiting.append(word)
                         self._told.notify_all()
+                    elif name:
+                        # The sender may be faster than who has queued it.
+                        self._early[name] = word
+                        if len(self._early) > EARLY_MOST:
+                            del self._early[next(iter(self._early))]
         except OSError:
             pass
         with self._lock:
