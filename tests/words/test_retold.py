@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ssmtp.ctl import words
+from ssmtp.ctl import agent, words
 from ssmtp.ctl.install import shared
 from ssmtp.ctl.retold import HOLE, retold
 
@@ -71,6 +71,20 @@ def test_every_sentence_is_recognized(spanish):
 def test_sentences(spanish, english, expected):
     """Sentences within sentences are recognized; what a mailhub said stays as it is."""
     assert expected == retold(english)
+
+
+def test_a_mailhub_in_trouble(spanish):
+    """What the agent says of its mailhub is told again, too."""
+    site = {
+        "mailhubs": ["hub.example:465"],
+        "state": "trouble",
+        "kind": "network",
+        "what": "the certificate of hub:465 has expired",
+        "next_step": "try again later",
+    }
+    _, text = agent.judged({"sender": "connected", "site": {"sites": [site]}})
+
+    assert "hub.example:465: el certificado de hub:465 ha caducado; hay que" in text
 
 
 def test_english_stays(monkeypatch):

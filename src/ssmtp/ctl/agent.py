@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from ssmtp import configfile
-from ssmtp.ctl.retold import sentence
+from ssmtp.ctl.retold import retold, sentence
 from ssmtp.ctl.words import _, counted
 from ssmtp.errors import (
     EX_OK,
@@ -166,9 +166,9 @@ def judged(told: dict[str, Any]) -> tuple[int, str]:
         return EX_TEMPFAIL, _("the sender does not run, so nothing is sent")
     for site in (told["site"] or {}).get("sites", ()):
         if site["state"] != "ok":
-            words = f"{', '.join(site['mailhubs'])}: {site['what']}"
+            words = f"{', '.join(site['mailhubs'])}: {retold(site['what'])}"
             if site.get("next_step"):
-                words += f"; {site['next_step']}"
+                words += f"; {retold(site['next_step'])}"
             if site.get("next_try"):
                 words += "; " + _when(site["next_try"])
             return exit_code(site["kind"]), words

@@ -8,16 +8,10 @@ from ssmtp import accounts, direct, intake, options
 from ssmtp.ctl.doctor import beside
 from ssmtp.ctl.doctor.case import Case
 from ssmtp.ctl.doctor.findings import Report
+from ssmtp.ctl.setup import providers
 from ssmtp.ctl.words import _
 from ssmtp.errors import ConfigError, Failure
 
-# Where anybody may have an address: mail for a local name would go to a stranger.
-PUBLIC = frozenset(
-    "aol.com gmail.com gmx.com gmx.de gmx.net googlemail.com hotmail.com icloud.com"
-    " live.com mac.com mail.com mail.ru me.com msn.com outlook.com proton.me"
-    " protonmail.com t-online.de web.de yahoo.com yandex.com yandex.ru ymail.com"
-    " zoho.com fastmail.com".split()
-)
 PERSON_MOST = 60000  # uids above belong to programs again
 # Ends of names that hold within a machine or a network.
 LOCAL = frozenset("local localdomain localhost lan home internal intranet corp".split())
@@ -91,7 +85,7 @@ def _sender(report: Report, case: Case) -> None:
     )
     user = config.auth_user or ""
     theirs = user.rpartition("@")[2].lower()
-    if theirs in PUBLIC and own.lower() != user.lower():
+    if _anybodys(theirs) and own.lower() != user.lower():
         report.note(
             "people.other-sender",
             _(
@@ -159,12 +153,18 @@ def _root(report: Report, case: Case) -> None:
         )
 
 
+def _anybodys(domain: str) -> bool:
+    """Whether anybody may have an address there."""
+    # Theirs is no host that setup knows.
+    return providers.is_public(domain) or domain == "mail.com"
+
+
 def _strangers(report: Report, case: Case) -> None:
     """Warn of local names that are addresses of strangers at a public service."""
     account = case.account
     assert account is not None
     domain = account.names.domain.lower()
-    if domain not in PUBLIC:
+    if not _anybodys(domain):
         return
     own = {(account.config.auth_user or "").lower()}
     own |= {line.address.lower() for line in case.site.revaliases} if case.site else own
