@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import binascii
 import errno
+import os
 import urllib.parse
 
 from tests.fuzz.choices import Choices
@@ -78,6 +79,8 @@ ECHOES = (
     urllib.parse.quote_plus(PASSWORD).encode(),
     PASSWORD.encode().hex().encode(),
 )
+# What poll(2) is asked about: `Line.recv` says whether there is anything.
+ALWAYS_READY = os.open(os.devnull, os.O_RDONLY)
 CONTENTS = ("250 2.0.0 queued as 1", "250 ok", "554 5.6.0 no", "451 4.3.0 later")
 
 
@@ -295,7 +298,7 @@ class Line:
         raise OSError(errno.EOPNOTSUPP, "not TCP")
 
     def fileno(self) -> int:
-        return 0
+        return ALWAYS_READY
 
     def close(self) -> None:
         pass

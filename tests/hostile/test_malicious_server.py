@@ -18,7 +18,7 @@ from ssmtp.errors import MailhubRefused, MessageRefused
 from ssmtp.smtp import phases
 from ssmtp.smtp.phases import Clocks
 from ssmtp.smtp.reply import Reply
-from ssmtp.smtp.steps import Broken, Flight
+from ssmtp.smtp.steps import Await, Broken, Flight
 from ssmtp.spool import failed
 from ssmtp.wire.channel import Channel
 from tests.certificates import Certificates
@@ -51,6 +51,36 @@ def test_nothing_that_comes_stops_the_clock_of_a_write() -> None:
     channel.close()
 
     assert caught.value.late
+
+
+class Interrupted:
+    """A dialogue that is spoken to between an answer and its next word."""
+
+    def __init__(self, theirs: socket.socket, words: bytes) -> None:
+        self.theirs = theirs
+        self.words = words
+
+    def converse(self) -> Generator[Any, Any, None]:
+        yield Flight(b"RSET\r\n", phases.MAIL)
+        self.theirs.sendall(b"250 ok\r\n")
+        yield Await(phases.MAIL)
+        self.theirs.sendall(self.words)
+        yield Flight(b"DATA\r\n", phases.DATA)
+
+
+@pytest.mark.parametrize("words", [b"250 ok\r\n", b"2", b"\n"])
+def test_nothing_is_said_while_anything_is_unread(words: bytes) -> None:
+    """What nobody asked for is found before the next flight, not behind it."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    channel = Channel(ours, Clocks())
+
+    with theirs:
+        with pytest.raises(Broken, match="before it was asked|no reply"):
+            next(channel.converse(Interrupted(theirs, words)))
+        channel.close()
+
+        assert b"RSET\r\n" == theirs.recv(100)
 
 
 def test_a_nonce_without_end_condemns_no_message(

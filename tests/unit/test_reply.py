@@ -57,6 +57,23 @@ def test_text_joins_lines_and_says_a_status_once() -> None:
     assert "5.7.8 Username not accepted. See there" == one.text
 
 
+def test_the_same_reply_again() -> None:
+    """A connection that lasts has many replies, old ones and new ones among them."""
+    texts = []
+    for n in range(40):
+        texts += ["250 2.1.0 ok", "354 go", f"250 2.0.0 queued as {n}", "535 5.7.8 no"]
+    found = replies("".join(f"{text}\r\n" for text in texts).encode())
+
+    assert texts == [str(one) for one in found]
+
+
+def test_a_line_of_many_is_no_reply_of_its_own() -> None:
+    """What was a reply before may be the last line of another one."""
+    found = replies(b"250 2.1.0 ok\r\n", b"250-hub\r\n250 2.1.0 ok\r\n")
+
+    assert [["2.1.0 ok"], ["hub", "2.1.0 ok"]] == [one.lines for one in found]
+
+
 NONE = "something that is no reply"
 TWO = "a reply with two codes"
 

@@ -53,13 +53,15 @@ class Plan:
 
     def sends_all(self, entry: Entry) -> bool:
         """Tell whether every recipient of the message has it now."""
-        if not all(state == SENT for _, state, _ in self.records):
-            return False
-        done = {number for number, _, _ in self.records}
-        return all(
-            number in done or recipient.state == SENT
-            for number, recipient in enumerate(entry.recipients)
-        )
+        done = set()
+        for number, state, _ in self.records:
+            if state != SENT:
+                return False
+            done.add(number)
+        for number, recipient in enumerate(entry.recipients):
+            if recipient.state != SENT and number not in done:
+                return False
+        return True
 
 
 def plan(
@@ -70,15 +72,14 @@ def plan(
     `now` is the wall clock, `chance` from 0.0 to 1.0.
     """
     made = Plan()
-    over = schedule.expired(
-        now, entry.since, entry.next, config.queue_lifetime, entry.attempts
-    )
     waits = prompt = False
-    sent = any(outcome.state == SENT for outcome in outcomes)
+    sent = SENT in [outcome.state for outcome in outcomes]
     for outcome in outcomes:
         state = outcome.state
         if state in (DEFERRED, DOUBT):
-            if over:
+            if schedule.expired(
+                now, entry.since, entry.next, config.queue_lifetime, entry.attempts
+            ):
                 state = EXPIRED
             else:
                 waits = True

@@ -61,9 +61,13 @@ class _Stored(Content):
     def __init__(self, claim: Claim) -> None:
         self._claim = claim
         entry = claim.entry
-        self.header = header(claim)
         self.size = entry.octets
         self.eightbit = entry.eightbit
+
+    @property
+    def header(self) -> bytes:  # type: ignore[override]
+        """The header section, for who watches."""
+        return header(self._claim)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield all of it; may be called again."""
@@ -90,8 +94,9 @@ def envelope(entry: Entry, numbers: list[int]) -> Envelope:
         envid=entry.envid,
         body=entry.body,
     )
-    if any(recipient.notify or recipient.orcpt for recipient in wanted):
-        made.wishes = [(recipient.notify, recipient.orcpt) for recipient in wanted]
+    wishes = [(recipient.notify, recipient.orcpt) for recipient in wanted]
+    if any(map(any, wishes)):
+        made.wishes = wishes
     return made
 
 

@@ -176,24 +176,28 @@ class Ledger:
         if not positive(first):
             self._mail_refused(first)
             return
-        refusals = [self._recipient(n, r) for n, r in enumerate(self.rcpts)]
-        if all(isinstance(f, AuthRefused) for f in refusals):
-            result.trouble = next(f for f in refusals if isinstance(f, AuthRefused))
+        refusals = [
+            None if positive(reply) else self._recipient(number, reply)
+            for number, reply in enumerate(self.rcpts)
+        ]
+        troubles = [f for f in refusals if isinstance(f, AuthRefused)]
+        if len(troubles) == len(refusals):
+            result.trouble = troubles[0]
             return
         verdict = None
         if last is not None and not positive(last):
             verdict = verdicts.content(session, last, committed=True)
             verdict.phase = phases.CONTENT.name
+        text = str(last)
         for number, refusal in enumerate(refusals):
             why = refusal or verdict
             if why is not None:
                 self._note(number, why)
             else:
                 assert last is not None
-                whole = self._numbers[number]
-                result.outcomes.append(Outcome(whole, SENT, str(last)))
-        codes = [reply.code for reply in (*self.rcpts, *([last] if last else []))]
-        if 421 in codes:
+                result.outcomes.append(Outcome(self._numbers[number], SENT, text))
+        codes = [reply.code for reply in self.rcpts]
+        if 421 in codes or (last is not None and last.code == 421):
             result.usable, result.busy = False, True
 
     def _mail_refused(self, reply: Reply) -> None:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from ssmtp.smtp.steps import Talk
 
 RESET = phases.Phase("RSET", "answering RSET", "command")
+SILENCE = Flight(b"", RESET)  # says nothing, and hears that nothing was said
 
 
 class Opening(Dialogue):
@@ -85,11 +86,23 @@ class Relay:
     `dirty`: a transaction was begun that RSET has not ended.
     """
 
-    __slots__ = ("careful", "dirty", "done", "offers", "session")
+    __slots__ = (
+        "careful",
+        "chunking",
+        "dirty",
+        "done",
+        "offers",
+        "pipelining",
+        "session",
+        "utf8",
+    )
 
     def __init__(self, session: Session, offers: Offers) -> None:
         self.session = session
         self.offers = offers
+        self.pipelining = "PIPELINING" in offers
+        self.chunking = "CHUNKING" in offers
+        self.utf8 = offers.keywords >= {"SMTPUTF8", "8BITMIME"}
         self.careful = False
         self.dirty = False
         self.done = 0
@@ -129,7 +142,7 @@ class Glance:
 
     def converse(self) -> Talk:
         """Say nothing, which is only possible while nothing is unread."""
-        yield Flight(b"", RESET)
+        yield SILENCE
 
 
 class Transaction:
@@ -179,7 +192,7 @@ class Transaction:
     def _transact(self) -> Talk:
         relay, session, ledger = self._relay, self._session, self._ledger
         offers = relay.offers
-        if {"SMTPUTF8", "8BITMIME"} - offers.keywords or session.facts.bare:
+        if not relay.utf8 or session.facts.bare:
             if not ledger.without_utf8():
                 return
         content, mail, rcpts = written(session, offers)
@@ -190,8 +203,8 @@ class Transaction:
                 f"{offers.size} at most",
                 "make it smaller",
             )
-        pipelining = "PIPELINING" in offers
-        chunking = "CHUNKING" in offers and not session.facts.data
+        pipelining = relay.pipelining
+        chunking = relay.chunking and not session.facts.data
         small = content.size <= ONE_FLIGHT_MOST and relay.done and not relay.careful
         if pipelining and chunking and small:
             yield from self._one_flight(content, mail, rcpts)
@@ -205,12 +218,13 @@ class Transaction:
         if reply is not None and reply.code < 400 and reply.code != 354:
             raise OutOfStep(f"answered DATA with {reply}")
         relay.dirty = True
-        if not ledger.taken and reply is not None and reply.code == 354:
+        taken = ledger.taken
+        if not taken and reply is not None and reply.code == 354:
             # RFC 2920 §3.1 has a lone dot here. Without it no server that is out of
             # step can make a message of nothing; the connection ends instead.
             ledger.settle()
             ledger.result.usable = False
-        elif ledger.taken and (reply is None or reply.code == 354):
+        elif taken and (reply is None or reply.code == 354):
             ledger.content = None
             yield from self._content(content, chunking, pipelining)
         else:
@@ -221,11 +235,10 @@ class Transaction:
 
     def _cleaned(self) -> Talk:
         """Hear the answer to the RSET that a dirty connection was sent first."""
-        if self._relay.dirty:
-            reply = yield from self._session.reply(phases.MAIL)
-            if not positive(reply):
-                raise Broken("did not answer RSET with 250", answer=reply)
-            self._relay.dirty = False
+        reply = yield self._session.due(phases.MAIL)
+        if not positive(reply):
+            raise Broken("did not answer RSET with 250", answer=reply)
+        self._relay.dirty = False
 
     def _reset(self) -> bytes:
         return lines.RSET if self._relay.dirty else b""
@@ -235,14 +248,15 @@ class Transaction:
         yield Flight(head, phases.MAIL)
         yield from self._hear_envelope(len(rcpts))
         if data:
-            self._ledger.content = yield from self._session.reply(phases.DATA)
+            self._ledger.content = yield self._session.due(phases.DATA)
 
     def _hear_envelope(self, count: int) -> Talk:
-        yield from self._cleaned()
-        self._ledger.mail = yield from self._session.reply(phases.MAIL)
+        session, ledger = self._session, self._ledger
+        if self._relay.dirty:
+            yield from self._cleaned()
+        ledger.mail = yield session.due(phases.MAIL)
         for _ in range(count):
-            reply = yield from self._session.reply(phases.RCPT)
-            self._ledger.rcpts.append(reply)
+            ledger.rcpts.append((yield session.due(phases.RCPT)))
 
     def _envelope_by_steps(self, mail: bytes, rcpts: list[bytes], data: bool) -> Talk:
         session, ledger = self._session, self._ledger
@@ -250,15 +264,15 @@ class Transaction:
             yield Flight(lines.RSET, phases.MAIL)
             yield from self._cleaned()
         yield Flight(mail, phases.MAIL)
-        ledger.mail = yield from session.reply(phases.MAIL)
-        if not positive(ledger.mail):
+        ledger.mail = mail_reply = yield session.due(phases.MAIL)
+        if not positive(mail_reply):
             return
         for rcpt in rcpts:
             yield Flight(rcpt, phases.RCPT)
-            ledger.rcpts.append((yield from session.reply(phases.RCPT)))
+            ledger.rcpts.append((yield session.due(phases.RCPT)))
         if data and ledger.taken:
             yield Flight(lines.DATA, phases.DATA)
-            ledger.content = yield from session.reply(phases.DATA)
+            ledger.content = yield session.due(phases.DATA)
 
     # -- the content
 
@@ -345,12 +359,13 @@ class Transaction:
         False when that is all: it refused the content before it had all of it.
         """
         ledger = self._ledger
-        reply = ledger.content = yield from self._session.reply(phases.CONTENT)
+        reply = ledger.content = yield self._session.due(phases.CONTENT)
         if flight.head and ledger.taken and reply.code in (500, 502, 504):
             # It offered CHUNKING, and does not know BDAT.
             raise Again(data=True)
+        accepted = positive(reply)
         if not whole:
-            if positive(reply):
+            if accepted:
                 raise OutOfStep(f"accepted it before it had it: {reply}")
             if reply.code < 500 or flight.before:
                 # Somebody may have been refused while it was being written.
@@ -358,12 +373,12 @@ class Transaction:
             ledger.settle()
             ledger.result.usable = False
             return False
-        if positive(reply) and not ledger.taken:
+        if accepted and not ledger.taken:
             raise OutOfStep(f"said {reply} though nobody was to get it")
-        if not positive(reply) and reply.code < 400:
+        if not accepted and reply.code < 400:
             raise OutOfStep(f"answered it with {reply}")
         ledger.settle()
-        if positive(reply):
+        if accepted:
             ledger.result.receipt = receipt_of(self._session, reply, content)
         return True
 
@@ -394,7 +409,7 @@ class Transaction:
         if reply.code == 221 or (before and positive(reply) and addressed(reply)):
             raise OutOfStep(f"said {reply}, which may belong to something else")
         try:
-            closing = yield from self._session.reply(RESET)
+            closing = yield self._session.due(RESET)
         except Broken as broken:
             if broken.garbled or broken.answer is not None:
                 raise OutOfStep(f"said {reply}, and then {broken.words}") from broken
@@ -424,7 +439,7 @@ class Transaction:
         if not self._ledger.result.usable:
             return
         try:
-            yield Flight(b"", RESET)
+            yield SILENCE
         except Broken as broken:
             self._ledger.result.usable = False
             answer = broken.answer

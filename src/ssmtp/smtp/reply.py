@@ -30,6 +30,11 @@ TEXT_MOST = 600  # characters of a reply in one sentence
 # Characters of a secret that are hidden where the rest of it was cut off. They tell
 # less than six octets in base64, and mostly of the user name.
 PIECE_LEAST = 8
+# Short replies of these codes are remembered: "250 2.1.0 Ok" comes with each message.
+# No answer to AUTH is among them.
+KNOWN_CODES = (b"250", b"354")
+KNOWN_OCTETS = 64
+KNOWN_MOST = 16
 
 
 class Reply:
@@ -49,12 +54,11 @@ class Reply:
     @property
     def text(self) -> str:
         """The lines in one, without the code; a repeated status is said once."""
-        words = [self.lines[0].strip()]
+        text = self.lines[0].strip()
         for line in self.lines[1:]:
             if self.status and line.startswith(self.status):
                 line = line[len(self.status) :]
-            words.append(line.strip())
-        text = " ".join(word for word in words if word)
+            text = f"{text} {line.strip()}".strip()
         return text if len(text) <= TEXT_MOST else text[: TEXT_MOST - 1] + "…"
 
     def __str__(self) -> str:
@@ -65,6 +69,8 @@ class Reply:
 
     def without(self, secrets: tuple[str, ...]) -> Reply:
         """Return the reply with every secret that the mailhub echoed made dots."""
+        if not secrets:
+            return self
         lines = [hidden(line, secrets) for line in self.lines]
         if lines == self.lines:
             return self
@@ -86,10 +92,11 @@ class Garbled(Exception):
 class Inbox:
     """Octets that came and replies not yet taken. `keep` is the limit for a line."""
 
-    __slots__ = ("_buffer", "_code", "_lines", "_octets", "keep")
+    __slots__ = ("_buffer", "_code", "_known", "_lines", "_octets", "keep")
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._known: dict[bytes, Reply] = {}
         self._lines: list[str] = []
         self._code = b""
         self._octets = 0
@@ -115,23 +122,33 @@ class Inbox:
     def take(self) -> Reply | None:
         """Return the next complete reply, or None; raise `Garbled`."""
         while True:
-            end = self._buffer.find(b"\n")
-            if end < 0:
-                if self._octets + len(self._buffer) > REPLY_MOST:
-                    raise Garbled("a reply without end", self._buffer[:80])
-                if self._buffer and _hopeless(self._buffer):
-                    raise Garbled("something that is no reply", self._buffer[:80])
+            buffer = self._buffer
+            end = buffer.find(b"\n") + 1
+            if not end:
+                if self._octets + len(buffer) > REPLY_MOST:
+                    raise Garbled("a reply without end", buffer[:80])
+                if buffer and _hopeless(buffer):
+                    raise Garbled("something that is no reply", buffer[:80])
                 return None
-            line = self._buffer[:end].rstrip(b"\r")
-            self._buffer = self._buffer[end + 1 :]
-            self._octets += end + 1
+            line = buffer[:end]
+            self._buffer = buffer[end:]
+            if line in self._known and not self._lines:
+                return self._known[line]
+            self._octets += end
+            text = line[:-1].rstrip(b"\r")
             if self._octets > REPLY_MOST:
-                raise Garbled("a reply without end", line[:80])
-            last = self._add(line)
-            if last:
+                raise Garbled("a reply without end", text[:80])
+            if self._add(text):
                 reply = Reply(int(self._code), self._lines)
+                if end == self._octets <= KNOWN_OCTETS and self._code in KNOWN_CODES:
+                    self._remember(line, reply)
                 self._lines, self._code, self._octets = [], b"", 0
                 return reply
+
+    def _remember(self, line: bytes, reply: Reply) -> None:
+        if len(self._known) >= KNOWN_MOST:
+            self._known.clear()
+        self._known[line] = reply
 
     def _add(self, line: bytes) -> bool:
         code = line[:3]

@@ -118,10 +118,14 @@ class Session:
 
     def reply(self, phase: Phase) -> Generator[Any, Any, Reply]:
         """Wait for the reply that is due."""
-        self.phase = phase
-        reply: Reply = yield Await(phase, self.hide)
+        reply: Reply = yield self.due(phase)
         self.greeted = True
         return reply
+
+    def due(self, phase: Phase) -> Await:
+        """Return the step that waits for a reply; not for the first of a session."""
+        self.phase = phase
+        return Await(phase, self.hide)
 
     def rest(self, count: int) -> Generator[Any, Any, list[Reply]]:
         """Read replies on which nothing depends any more; they may be missing."""

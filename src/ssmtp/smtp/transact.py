@@ -82,18 +82,19 @@ def _transaction(session: Session, offers: Offers) -> Generator[Any, Any, Receip
 def written(session: Session, offers: Offers) -> tuple[Content, bytes, list[bytes]]:
     """Render the message and write the command lines as this mailhub takes them."""
     facts, envelope = session.facts, session.facts.envelope
-    eightbit = "8BITMIME" in offers and not facts.bare
+    offered = offers.keywords
+    eightbit = "8BITMIME" in offered and not facts.bare
     # RFC 6531 §3.1: SMTPUTF8 without 8BITMIME does not exist.
     utf8 = (
         eightbit
-        and "SMTPUTF8" in offers
+        and "SMTPUTF8" in offered
         and (envelope.needs_smtputf8 or facts.message.needs_smtputf8)
     )
-    dsn = "DSN" in offers and not facts.bare
+    dsn = "DSN" in offered and not facts.bare
     content = facts.message.render(utf8, eightbit)
     path = envelope.reverse_path
     mail = f"MAIL FROM:<{path.path(utf8) if path is not None else ''}>"
-    if "SIZE" in offers and not facts.bare:
+    if "SIZE" in offered and not facts.bare:
         mail += f" SIZE={content.size}"
     if eightbit and (content.eightbit or utf8 or envelope.body == "8BITMIME"):
         mail += " BODY=8BITMIME"

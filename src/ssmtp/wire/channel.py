@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import select
 import time
 
 from ssmtp.errors import Bug, Failure, SystemTrouble
@@ -61,6 +62,7 @@ class Channel:
         "_ended",
         "_hide",
         "_inbox",
+        "_poll",
         "_ready",
         "_sock",
         "clocks",
@@ -76,6 +78,8 @@ class Channel:
         early: bytes = b"",
     ) -> None:
         self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock.fileno(), READ)
         self.clocks = clocks
         self.trace = trace
         self._inbox = Inbox()
@@ -112,10 +116,14 @@ class Channel:
             except StopIteration as end:
                 return end.value
             try:
-                if isinstance(step, Flight):
+                if isinstance(step, Await):
+                    self._hide = step.hide
+                    answer = self._heard()
+                    if answer is None:
+                        yield from self._listen(step)
+                        answer = self._heard()
+                elif isinstance(step, Flight):
                     answer = yield from self._fly(step)
-                elif isinstance(step, Await):
-                    answer = yield from self._await(step)
                 else:
                     answer = yield from self._secure(step)
             except (Broken, Failure, KeyboardInterrupt) as error:
@@ -129,7 +137,8 @@ class Channel:
         self._in_step()
         if self.trace is not None:
             self.trace.sent(flight.shown)
-        deadline = self._by(self.clocks.command)
+        if flight.content is None:
+            return (yield from self._write(flight.head + flight.tail, flight))
         written = 0
         pieces = _pieces(flight)
         while True:
@@ -139,21 +148,21 @@ class Channel:
                 raise SystemTrouble(
                     f"the message cannot be read back: {error.strerror or error}"
                 ) from error
-            if written and flight.content is not None:
+            if written:
                 self._pull()
                 if self._stopped(flight):
                     return False
-            if last:
-                flight.committed = flight.content is not None
+            flight.committed = last
             written += len(piece)
-            going: bool = yield from self._write(piece, flight, deadline)
+            going: bool = yield from self._write(piece, flight)
             if last or not going:
                 return going
-            deadline = self._by(self.clocks.command)
 
     def _in_step(self) -> None:
         """Raise `Broken` when anything is unread before a flight."""
-        self._pull()
+        pending = self._pull()
+        if not (pending or self._ready) and self._inbox.empty:
+            return
         self._parse(1)
         if self._ready:
             first = self._ready[0]
@@ -163,8 +172,7 @@ class Channel:
             if self.trace is not None:
                 self.trace.received(first)
             raise Broken("spoke before it was asked", answer=first)
-        if not self._inbox.empty:
-            raise Broken("spoke before it was asked", garbled=self._inbox.start)
+        raise Broken("spoke before it was asked", garbled=self._inbox.start)
 
     def _stopped(self, flight: Flight) -> bool:
         """Whether something came that makes writing on senseless."""
@@ -173,58 +181,58 @@ class Channel:
             isinstance(reply, Broken) or reply.code >= 400 for reply in self._ready
         )
 
-    def _await(self, step: Await) -> Generator[Any, Any, Reply]:
-        self._hide = step.hide
+    def _listen(self, step: Await) -> Task:
+        """Wait for the next reply, or for the end."""
         seconds = self.clocks.of(step.phase)
         deadline = self._by(seconds)
-        while True:
+        while not self._ready:
+            changed = self._pull()
+            while not changed:
+                self._acknowledge()
+                yield Wait({self._sock.fileno(): READ}, deadline)
+                changed = self._take_in()
+                # Records of TLS that mean nothing to us must not stop the clock.
+                if not changed and time.monotonic() >= deadline:
+                    raise Broken(f"took longer than {seconds:g} s", late=True)
             self._parse(1)
-            if self._ready:
-                break
-            in_time = yield from self._more(deadline)
-            if not in_time:
-                raise Broken(f"took longer than {seconds:g} s", late=True)
-        first = self._ready[0]
+
+    def _heard(self) -> Reply | None:
+        """Return the next reply as it may be seen, None when there is none yet."""
+        first = self._ready.pop(0) if self._ready else self._next()
+        if first is None:
+            return None
         if isinstance(first, Broken):
+            self._ready = [first]  # which is all that will ever be heard
             raise first
-        del self._ready[0]
-        reply = first.without(step.hide)
+        if self._hide:
+            first = first.without(self._hide)
         if self.trace is not None:
-            self.trace.received(reply)
-        return reply
+            self.trace.received(first)
+        return first
 
     def _parse(self, count: int) -> None:
         """Have up to `count` replies ready, the last of which may be the end."""
-        while len(self._ready) < count:
-            if self._ready and isinstance(self._ready[-1], Broken):
+        ready = self._ready
+        while len(ready) < count:
+            if ready and isinstance(ready[-1], Broken):
                 return
-            try:
-                reply = self._inbox.take()
-            except Garbled as garbled:
-                words = f"said {garbled.why}"
-                self._ready.append(Broken(words, garbled=garbled.first or b"?"))
-                return
+            reply = self._next()
             if reply is None:
-                if self._ended is not None:
-                    self._ready.append(self._ended)
                 return
-            self._ready.append(reply)
+            ready.append(reply)
+
+    def _next(self) -> Reply | Broken | None:
+        """Take a reply, or the end; None when there is neither yet."""
+        try:
+            return self._inbox.take() or self._ended
+        except Garbled as garbled:
+            words = f"said {garbled.why}"
+            return Broken(words, garbled=garbled.first or b"?")
 
     # -- octets
 
     def _by(self, seconds: float) -> float:
         return time.monotonic() + seconds
-
-    def _more(self, deadline: float) -> Generator[Any, Any, bool]:
-        """Wait until something came or the connection ended; False when it is late."""
-        while True:
-            if self._pull():
-                return True
-            # Records of TLS that mean nothing to us must not stop the clock.
-            if time.monotonic() >= deadline:
-                return False
-            self._acknowledge()
-            yield Wait({self._sock.fileno(): READ}, deadline)
 
     def _acknowledge(self) -> None:
         """Acknowledge at once what comes next, where the kernel lets us.
@@ -244,6 +252,11 @@ class Channel:
         """Take in what the kernel has, without waiting; True when anything changed."""
         if self._ended is not None:
             return True
+        # To ask is cheaper than to be refused.
+        return bool(self._poll.poll(0)) and self._take_in()
+
+    def _take_in(self) -> bool:
+        """Take in what the kernel has got, if it has; True when anything changed."""
         data = self._recv()
         if data is None:
             return False
@@ -264,14 +277,12 @@ class Channel:
             self._ended = Broken("closed the connection")
         return data
 
-    def _write(
-        self, piece: bytes, flight: Flight, deadline: float
-    ) -> Generator[Any, Any, bool]:
+    def _write(self, piece: bytes, flight: Flight) -> Generator[Any, Any, bool]:
         """Write octets. With content, False when the mailhub interrupts."""
         if self._cipher is not None:
             piece = self._cipher.encrypt(piece)
         rest = memoryview(piece)
-        fd = self._sock.fileno()
+        deadline = 0.0
         while rest:
             try:
                 done = self._sock.send(rest)
@@ -286,11 +297,13 @@ class Channel:
                 return False
             if done:
                 rest = rest[done:]
-                deadline = self._by(self.clocks.command)
+                deadline = 0.0
                 continue
             # What is ready to be read, and means nothing, must not stop the clock.
+            deadline = deadline or self._by(self.clocks.command)
             late = time.monotonic() >= deadline
-            if late or not (yield Wait({fd: READ | WRITE}, deadline)):
+            wait = Wait({self._sock.fileno(): READ | WRITE}, deadline)
+            if late or not (yield wait):
                 self._unsent(flight, rest, piece)
                 raise Broken(f"took nothing for {self.clocks.command:g} s", late=True)
             self._pull()
