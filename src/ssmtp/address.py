@@ -43,6 +43,11 @@ _DOMAIN_MAX = 255
 _ADDRESS_MAX = 254
 _LABEL_MAX = 63
 
+# An address of a message is made for each check of it. Those in ASCII are remembered;
+# when there are too many, from anew.
+_MADE_MOST = 1000
+_made: dict[tuple[str, str], Address] = {}
+
 
 class Address:
     """A mailbox that may be written into an SMTP command; made by `make` only.
@@ -115,6 +120,17 @@ def make(local: str, domain: str, where: str) -> Address:
     Checks lengths (RFC 5321 section 4.5.3.1), control characters and the form of the
     domain, and works out the A-labels of a domain outside ASCII (RFC 5890).
     """
+    made = _made.get((local, domain))
+    if made is None:
+        made = _checked(local, domain, where)
+        if domain.isascii():
+            if len(_made) >= _MADE_MOST:
+                _made.clear()
+            _made[local, domain] = made
+    return made
+
+
+def _checked(local: str, domain: str, where: str) -> Address:
     whole = f"{local}@{domain}"
     no_controls(whole, where)
     if not local:

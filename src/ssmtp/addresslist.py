@@ -30,9 +30,15 @@ _SPECIALS = '"\\()<>[],;:@'
 # jumps over everything that means nothing.
 _STOPS = {ord(c): "\0" for c in _SPECIALS + _BLANKS}
 
+# One message names the same address again and again: in the envelope, in its header,
+# in each check. What was read is remembered; when there are too many, from anew.
+_KNOWN_MOST = 1000  # texts
+_KNOWN_LENGTH = 256  # characters of one
+_known: dict[str, list[Mailbox]] = {}
+
 
 class Mailbox:
-    """One mailbox as it was found in a text.
+    """One mailbox as it was found in a text; nobody changes what `parse_list` returns.
 
     `local` is without quotes; `domain` is None for a bare name; `start` and `end` are
     the span of the addr-spec in the source, quotes included. `closing` is the text
@@ -178,10 +184,17 @@ def parse_list(value: str, where: str, *, phrases: bool = False) -> list[Mailbox
     has no clear meaning. With `phrases` a name without any address is no error but a
     `Mailbox` with an empty `local`.
     """
-    simple = _parse_simple(value)
-    if simple is not None:
-        return simple
-    return _Reader(value, where, phrases).read()
+    if len(value) > _KNOWN_LENGTH:
+        simple = _parse_simple(value)
+    elif (simple := _known.get(value)) is None:
+        simple = _parse_simple(value)
+        if simple is not None:
+            if len(_known) >= _KNOWN_MOST:
+                _known.clear()
+            _known[value] = simple
+    if simple is None:
+        return _Reader(value, where, phrases).read()
+    return simple.copy()
 
 
 def _parse_simple(value: str) -> list[Mailbox] | None:
@@ -230,8 +243,8 @@ def _parse_simple(value: str) -> list[Mailbox] | None:
                 or (not sign and _is_encoded(core))
             ):
                 return None
-            if domain:
-                domain = domain.removesuffix(".") or domain
+            if domain[-1:] == ".":
+                domain = domain[:-1] or domain
             box = Mailbox(
                 phrase, local, domain if sign else None, start, start + len(core)
             )
@@ -469,17 +482,14 @@ def parse_one(text: str, where: str) -> Mailbox | None:
 
 def no_controls(text: str, where: str) -> None:
     """Refuse C0, DEL, C1, line separators and what was no UTF-8."""
-    if text.isascii():
-        bad = not text.isprintable()
-    else:
-        bad = any(
-            c < " "
-            or "\x7f" <= c <= "\x9f"
-            or c in "\u2028\u2029"
-            or "\ud800" <= c <= "\udfff"
-            for c in text
-        )
-    if bad:
+    # All of them, and some harmless blanks, are what Python calls not printable.
+    if not text.isprintable() and any(
+        c < " "
+        or "\x7f" <= c <= "\x9f"
+        or c in "\u2028\u2029"
+        or "\ud800" <= c <= "\udfff"
+        for c in text
+    ):
         raise refused(where, "a control character in an address", text)
 
 

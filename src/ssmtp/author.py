@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from ssmtp.options import Options
 
 _AUTHORS = frozenset({"from", "sender", "resent-from", "resent-sender"})
-_COMPLETED = frozenset(
+# The fields whose names are completed.
+NAMING = frozenset(
     {
+        "from",
         "to",
         "cc",
         "reply-to",
@@ -123,12 +125,11 @@ def one_author(fields: list[Field], top: list[Field], author: Author) -> list[Fi
 
 
 def _repaired(f: Field, author: Author) -> list[Field]:
-    original = f.renamed("X-Original-From", "what the author wrote stays visible")
     try:
         boxes = address.parse_list(f.body, f.name, phrases=True)
     except InputRefused:
         author.notes.append("a From field that cannot be read renamed X-Original-From")
-        return [author.made("", "the From field cannot be read"), original]
+        return [author.made("", "the From field cannot be read"), _original(f)]
     name = boxes[0].name if boxes else ""
     config = author.config
     if config.force_from:
@@ -140,7 +141,7 @@ def _repaired(f: Field, author: Author) -> list[Field]:
             if who == author.identity.address:
                 return [f]
         made = author.made(name, "ForceFrom is on")
-        return [made, original] if f.value else [_instead(f, made)]
+        return [made, _original(f)] if f.value else [_instead(f, made)]
     boxes = [b for b in boxes if b.local]
     if not boxes or (
         not config.from_line_override and all(author.is_local(b) for b in boxes)
@@ -150,8 +151,12 @@ def _repaired(f: Field, author: Author) -> list[Field]:
         ]
     done = completed(f, author.names, author.notes)
     if done is f and any(b.domain is None for b in boxes):
-        return [author.made(name, "a name in it is no address"), original]
+        return [author.made(name, "a name in it is no address"), _original(f)]
     return [done]
+
+
+def _original(f: Field) -> Field:
+    return f.renamed("X-Original-From", "what the author wrote stays visible")
 
 
 def _instead(f: Field, made: Field) -> Field:
@@ -160,9 +165,7 @@ def _instead(f: Field, made: Field) -> Field:
 
 
 def completed(f: Field, names: LocalNames, notes: list[str]) -> Field:
-    """Return the field with its bare names completed, and what was open closed."""
-    if f.key not in _COMPLETED and f.key != "from":
-        return f
+    """Return a field of `NAMING` with its names completed, and what was open closed."""
     try:
         text = _long_completed(f, names) if len(f.body) > _LONG else None
         if text is None:
@@ -201,6 +204,8 @@ def _with_completions(
         elif box.closing:
             out += (text[at : box.end], box.closing)
             at = box.end
+    if not out:
+        return text
     out.append(text[at:])
     return "".join(out)
 

@@ -2,7 +2,7 @@
 
 A message of 100 MB must take no more memory than one of 100 KB, so a body that grows
 goes to a private file; where there is no disk it stays in memory. What has to be known
-before the first octet is sent (size, longest line, 8-bit or not) is counted while it
+before the first octet is sent (size, lines too long, 8-bit or not) is found while it
 comes in, block by block. Nothing here loops over the lines of a body.
 """
 
@@ -12,6 +12,7 @@ import posix
 
 from ssmtp.environment import environ
 from ssmtp.errors import InputUnreadable
+from ssmtp.header import LINE_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,17 +28,17 @@ _NO_FILE = -2
 class Body:
     """The body of a message in CRLF form, as often as it is wanted.
 
-    `size` is in octets, `longest` is the longest line in octets without its CRLF,
+    `size` is in octets, `long_lines` whether a line has more than `LINE_MAX` of them,
     `eightbit` whether there is an octet over 127, `utf8` whether all of it is UTF-8.
     """
 
-    __slots__ = ("_blocks", "_fd", "eightbit", "longest", "size", "utf8")
+    __slots__ = ("_blocks", "_fd", "eightbit", "long_lines", "size", "utf8")
 
     def __init__(self) -> None:
         self._blocks: list[bytes] = []
         self._fd = _NO_FILE_YET
         self.size = 0
-        self.longest = 0
+        self.long_lines = False
         self.eightbit = False
         self.utf8 = True
 
@@ -150,11 +151,10 @@ class Filler:
             body.eightbit = True
             if body.utf8:
                 self._check_utf8(block)
-        lengths = list(map(len, block.split(b"\n")))
-        lengths[0] += self.column
-        self.column = lengths[-1]
-        longest = max(lengths)
-        body.longest = max(body.longest, longest)
+        if not body.long_lines:
+            self._look_for_long_lines(block)
+        end = block.rfind(b"\n")
+        self.column = len(block) - end - 1 + (self.column if end < 0 else 0)
         block = block.replace(b"\n", b"\r\n")
         for at in range(0, len(block), BLOCK):
             body.store(block[at : at + BLOCK])
@@ -167,6 +167,16 @@ class Filler:
         if self.nuls:
             self.notes.append(f"{self.nuls} NUL replaced by question marks")
         return self.body
+
+    def _look_for_long_lines(self, block: bytes) -> None:
+        """Jump from line end to line end, as far as no line is too long."""
+        start = -self.column
+        while len(block) - start > LINE_MAX:
+            end = block.rfind(b"\n", max(start, 0), start + LINE_MAX + 1)
+            if end < 0:
+                self.body.long_lines = True
+                return
+            start = end + 1
 
     def _check_utf8(self, block: bytes) -> None:
         from _codecs import utf_8_decode

@@ -127,9 +127,9 @@ class _Session(Conversation):
 def notify_of(recipients: list[Parameters]) -> str | None:
     """Unite what the recipients wish; our own client has one wish for all of them."""
     given = [p["NOTIFY"] or "" for p in recipients if "NOTIFY" in p]
-    wishes = {word for text in given for word in text.upper().split(",")}
-    if not wishes:
+    if not given:
         return None
+    wishes = {word for text in given for word in text.upper().split(",")}
     if len(given) < len(recipients):
         wishes.add("FAILURE")  # what a recipient without a wish gets
     if wishes != {"NEVER"}:

@@ -68,7 +68,7 @@ def render(
 
     Raises `InputRefused` for an address field that only SMTPUTF8 could carry.
     """
-    kind = _media_type(fields)
+    kind = media_type(value(fields, "content-type"))
     encoding = value(fields, "content-transfer-encoding").lower()
     textual = encoding in _IDENTITY and (kind == "" or kind.startswith("text/"))
     blocks: Callable[[], Iterator[bytes]] = body.blocks
@@ -76,12 +76,12 @@ def render(
     eightbit = body.eightbit
     notes: list[str] = []
     stated = fields
-    if textual and (body.longest > header.LINE_MAX or (eightbit and not eightbitmime)):
+    if textual and (body.long_lines or (eightbit and not eightbitmime)):
         fields = _described(fields, body, "quoted-printable")
         blocks = _Encoded(body)
         size = sum(map(len, blocks()))
         eightbit = False
-        if body.longest > header.LINE_MAX:
+        if body.long_lines:
             notes.append("quoted-printable: lines too long (RFC 5321 section 4.5.3.1)")
         else:
             notes.append("quoted-printable: no 8BITMIME (RFC 6152)")
@@ -209,18 +209,10 @@ def with_field(fields: list[Field], name: str, text: str) -> list[Field]:
 
 def value(fields: list[Field], key: str) -> str:
     """Return the value of the first field of that name without comments, or ""."""
-    return _without_comments(_raw_value(fields, key))
-
-
-def _raw_value(fields: list[Field], key: str) -> str:
     for f in fields:
         if f.key == key:
-            return f.value
+            return _without_comments(f.value)
     return ""
-
-
-def _media_type(fields: list[Field]) -> str:
-    return media_type(value(fields, "content-type"))
 
 
 def media_type(text: str) -> str:

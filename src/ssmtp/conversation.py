@@ -99,12 +99,11 @@ class Conversation:
 
     def next_event(self) -> Event | None:
         """Return the next event, reading and writing whenever there is none."""
-        while True:
-            event = self.session.next_event()
-            if event is not None or self.session.closed:
-                return event
+        session = self.session
+        while (event := session.next_event()) is None and not session.closed:
             self.flush()
-            self.session.receive(self.read())
+            session.receive(self.read())
+        return event
 
     def flush(self) -> None:
         """Write what the session has to say."""
@@ -137,10 +136,10 @@ class Conversation:
 
     def message(self) -> None:
         """Take the message that has begun, submit it, and answer."""
-        from ssmtp import intake
+        from ssmtp.intake import from_blocks
 
         self.complete = False
-        taken = intake.from_blocks(b"", self.blocks())
+        taken = from_blocks(b"", self.blocks())
         try:
             if self.complete:
                 self.flush()

@@ -54,7 +54,10 @@ class Envelope:
         """Whether an address has no form in ASCII (RFC 6531)."""
         if self.reverse_path is not None and not self.reverse_path.is_ascii:
             return True
-        return not all(r.is_ascii for r in self.recipients)
+        for recipient in self.recipients:
+            if not recipient.is_ascii:
+                return True
+        return False
 
 
 def build(

@@ -103,8 +103,10 @@ def is_field(line: bytes) -> bool:
     without an end.
     """
     name, colon, rest = line.partition(b":")
-    if not colon or (rest.startswith(b"//") and b"-" not in name):
+    if not colon or (rest[:2] == b"//" and b"-" not in name):
         return False
+    if name.isalnum() or name.replace(b"-", b"").isalnum():  # as nearly all are
+        return len(name) <= NAME_MAX
     name = name.rstrip(b" \t")
     return 0 < len(name) <= NAME_MAX and not name.translate(None, _NAME)
 
@@ -117,14 +119,17 @@ def parse(section: bytes) -> list[Field]:
     """
     text = section.decode("utf-8", "surrogateescape").removesuffix("\n")
     text = text.replace("\n ", _FOLD + " ").replace("\n\t", _FOLD + "\t")
+    folded = _FOLD in text
     fields: list[Field] = []
-    for whole in text.split("\n"):
-        first, fold, rest = whole.partition(_FOLD)
+    for first in text.split("\n"):
+        rest = ""
+        if folded:
+            first, _, rest = first.partition(_FOLD)
         name, _, body = first.partition(":")
         name = name.rstrip(" \t")
         if not name or name[0] in " \t":
             continue
-        if fold:
+        if rest:
             lines = rest.split(_FOLD)
             if "" in map(str.strip, lines):
                 lines = [line for line in lines if line.strip(" \t")]

@@ -168,10 +168,13 @@ def _newlines(blocks: Iterable[bytes], notes: list[str]) -> Iterator[bytes]:
         if held:
             block = block[:-1]
         if b"\r" in block:
-            block = block.replace(b"\r\n", b"\n")
-            if b"\r" in block:
-                strays += block.count(b"\r")
-                block = block.replace(b"\r", b" ")
+            # Where there are none but pairs, this is faster than to look for pairs.
+            bare = block.replace(b"\r", b"")
+            if bare.replace(b"\n", b"\r\n") != block:
+                bare = block.replace(b"\r\n", b"\n")
+                strays += bare.count(b"\r")
+                bare = bare.replace(b"\r", b" ")
+            block = bare
         if block:
             yield block
     if held:
@@ -283,12 +286,12 @@ class _Section:
         """Take whole lines; true when one of them ended the section."""
         start = at = 0 if self.started else self._mbox_lines(text)
         self.started = True
-        for line in text[at:].split(b"\n")[:-1]:
-            if not line:
-                self.separated = True
-                self.kept += text[start:at]
-                self.rest = text[at + 1 :]
-                return True
+        # No further than to the first empty line: most of a block is body.
+        if text.startswith(b"\n", at):
+            end = at
+        else:
+            end = text.find(b"\n\n", at) + 1 or len(text)
+        for line in text[at:end].split(b"\n")[:-1]:
             if not (self.begun and (line[0] == 32 or line[0] == 9)):
                 if not header.is_field(line):
                     self._note_missing_line()
@@ -297,7 +300,11 @@ class _Section:
                     return True
                 self.begun = True
             at += len(line) + 1
-        self.kept += text[start:]
+        self.kept += text[start:at]
+        if at < len(text):
+            self.separated = True
+            self.rest = text[at + 1 :]
+            return True
         if len(self.kept) > header.SECTION_MAX:
             self.overflow = True
             return True

@@ -23,7 +23,7 @@ changed is said in `notes`, for the log.
 from __future__ import annotations
 
 from ssmtp import address, content, header
-from ssmtp.author import Author, completed, mailbox, one_author
+from ssmtp.author import NAMING, Author, completed, mailbox, one_author
 from ssmtp.errors import ConfigError, InputRefused
 from ssmtp.header import Field
 from ssmtp.stamp import Stamp, is_date
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _SECRET = frozenset({"bcc", "resent-bcc"})
 _ONCE = frozenset({"from", "date", "message-id"})
 _DESTINATION = frozenset({"to", "cc"})
+_NOT_IN_HOSTS = frozenset(' ()<>@,;:\\"')
 
 
 class Message:
@@ -59,7 +60,10 @@ class Message:
     @property
     def needs_smtputf8(self) -> bool:
         """Whether a header field holds more than ASCII (RFC 6532)."""
-        return not all(f.body.isascii() for f in self.fields)
+        for f in self.fields:
+            if not f.body.isascii():
+                return True
+        return False
 
     def render(self, smtputf8: bool, eightbitmime: bool) -> Content:
         """Return the content for a mailhub with or without these two extensions.
@@ -173,17 +177,15 @@ def repair(
     )
     fields = _one_date(fields, top, now, notes)
     fields, message_id = _one_message_id(fields, top, f"<{now.unique}@{host}>", notes)
-    fields = [completed(f, names, notes) for f in fields]
+    fields = [completed(f, names, notes) if f.key in NAMING else f for f in fields]
     fields = _with_destination(fields)
     fields = _with_resent_fields(fields, identity, now, host)
-    fields = [_fit(f, notes) for f in top + fields]
+    fields = [f if f.plain else _fit(f, notes) for f in top + fields]
     return Message(fields, body, message_id, notes)
 
 
 def _fit(f: Field, notes: list[str]) -> Field:
     """Return the field in a form that every mailhub takes."""
-    if f.plain:
-        return f
     from ssmtp import fieldform
 
     fit = fieldform.fit(fieldform.sound(f))
@@ -202,7 +204,7 @@ def restore(intake: Intake) -> Message:
 def _fit_host(host: str) -> str:
     """Return a host name that may stand in a header field."""
     if 0 < len(host) < 256 and host.isascii() and host.isprintable():
-        if not any(c in host for c in ' ()<>@,;:\\"'):
+        if _NOT_IN_HOSTS.isdisjoint(host):
             return host
     return "localhost"
 
@@ -251,8 +253,9 @@ def _one_message_id(
 def _with_destination(fields: list[Field]) -> list[Field]:
     """Drop empty destination fields, and say so when there is none."""
     fields = [f for f in fields if f.key not in _DESTINATION or f.value]
-    if any(f.key in _DESTINATION for f in fields):
-        return fields
+    for f in fields:
+        if f.key in _DESTINATION:
+            return fields
     # The appendix shows this form.
     why = "there was no To or Cc field (RFC 5322 appendix A.1.3)"
     return [*fields, Field("To", " undisclosed-recipients:;", why)]

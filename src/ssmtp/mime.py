@@ -14,7 +14,7 @@ from typing import IO
 
 from ssmtp import content, fieldform, header
 from ssmtp.body import BLOCK, Body
-from ssmtp.header import LINE_MAX, Field
+from ssmtp.header import Field
 
 LINE_OCTETS = 57  # they become 76 characters, RFC 2045 section 6.8
 STRIDE = LINE_OCTETS * 1024
@@ -74,7 +74,7 @@ def text(body: Body, subtype: str, charset: str) -> Part:
 
 
 def _encoded(body: Body) -> tuple[str, Callable[[], Iterator[bytes]]]:
-    if not body.eightbit and body.longest <= LINE_MAX:
+    if not body.eightbit and not body.long_lines:
         return "7bit", body.blocks
     quoted = sum(map(len, content.quoted_printable(body.blocks())))
     if quoted > 2 * body.size:  # hardly a letter of it could be read

@@ -7,6 +7,10 @@ import time  # for its calendar; the clock is read elsewhere
 _DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
+# Many messages of an agent have the same second.
+_WRITTEN_MOST = 10
+_written: dict[tuple[int, int], str] = {}
+
 
 class Stamp:
     """The moment of sending, and a word that no other message has.
@@ -23,13 +27,23 @@ class Stamp:
 
     def date(self) -> str:
         """Return the date as header fields have it (RFC 5322 section 3.3)."""
-        t = time.gmtime(self.seconds + 60 * self.offset_minutes)
-        sign = "-" if self.offset_minutes < 0 else "+"
-        hours, minutes = divmod(abs(self.offset_minutes), 60)
-        return (
-            f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04}"
-            f" {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} {sign}{hours:02}{minutes:02}"
-        )
+        moment = self.seconds, self.offset_minutes
+        written = _written.get(moment)
+        if written is None:
+            if len(_written) >= _WRITTEN_MOST:
+                _written.clear()
+            written = _written[moment] = _date(*moment)
+        return written
+
+
+def _date(seconds: int, offset_minutes: int) -> str:
+    t = time.gmtime(seconds + 60 * offset_minutes)
+    sign = "-" if offset_minutes < 0 else "+"
+    hours, minutes = divmod(abs(offset_minutes), 60)
+    return (
+        f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04}"
+        f" {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} {sign}{hours:02}{minutes:02}"
+    )
 
 
 def is_date(value: str) -> bool:
@@ -42,37 +56,41 @@ def is_date(value: str) -> bool:
     if "(" in value:
         value = value.partition("(")[0]
     words = value.replace(",", ", ").split()
-    if words and words[0].endswith(","):
-        if words[0][:3].title() not in _DAYS:
+    if words and words[0][-1] == ",":
+        if not _is_among(words[0][:3], _DAYS):
             return False
-        words = words[1:]
-    if not 4 <= len(words) <= 5:
+        del words[0]
+    if len(words) == 4:
+        words.append("+0000")
+    if len(words) != 5:
         return False
-    day, month, year, clock = words[:4]
-    zone = words[4] if len(words) > 4 else "+0000"
+    day, month, year, clock, zone = words
+    parts = clock.split(":")
     return (
-        _within(day, 1, 31)
-        and len(day) <= 2
-        and month.title() in _MONTHS
-        and len(year) in (2, 3, 4)
-        and _within(year, 0, 9999)
-        and _is_clock(clock.split(":"))
+        (day + year).isdigit()
+        and day.strip("0") != ""
+        and _is_within(day, "31")
+        and _is_among(month, _MONTHS)
+        and 2 <= len(year) <= 4
+        and 2 <= len(parts) <= 3
+        and clock.replace(":", "").isdigit()
+        and _is_within(parts[0], "23")
+        and _is_within(parts[1], "59")
+        and _is_within(parts[-1], "60")
         and _is_zone(zone)
     )
 
 
-def _is_clock(parts: list[str]) -> bool:
-    return len(parts) in (2, 3) and all(
-        len(p) <= 2 and _within(p, 0, top)
-        for p, top in zip(parts, (23, 59, 60), strict=False)
-    )
+def _is_among(word: str, names: list[str]) -> bool:
+    return word in names or word.title() in names
+
+
+def _is_within(digits: str, most: str) -> bool:
+    """Whether one or two digits are a number up to another of two."""
+    return len(digits) == 1 or (len(digits) == 2 and digits <= most)
 
 
 def _is_zone(zone: str) -> bool:
-    if zone[:1] in ("+", "-"):
-        return len(zone) == 5 and _within(zone[1:], 0, 9959)
-    return zone.isascii() and zone.isalpha() and len(zone) <= 5
-
-
-def _within(digits: str, least: int, most: int) -> bool:
-    return digits.isascii() and digits.isdigit() and least <= int(digits[:9]) <= most
+    if zone[0] in "+-":
+        return len(zone) == 5 and zone[1:].isdigit() and zone[1:] <= "9959"
+    return zone.isalpha() and len(zone) <= 5

@@ -14,6 +14,17 @@ from ssmtp.errors import InputRefused
 from tests.unit import strategies as mine
 
 
+def test_as_often_as_wanted(monkeypatch):
+    """The same text makes the same address, however many others come between."""
+    monkeypatch.setattr(address, "_MADE_MOST", 2)
+    for _ in range(2):
+        for domain in ("a.example", "b.example", "c.example"):
+            who = address.make("x", domain, "To")
+
+            assert f"x@{domain}" == str(who)
+    assert len(address._made) <= 2
+
+
 def test_plain():
     """An ordinary address is written as it came."""
     who = address.make("alice", "Corp.example", "To")

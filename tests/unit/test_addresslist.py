@@ -9,9 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssmtp import addresslist
 from ssmtp.addresslist import parse_argument, parse_list, parse_one, unquote
 from ssmtp.errors import InputRefused
 from tests.unit import strategies as mine
+
+
+def test_as_often_as_wanted(monkeypatch):
+    """The same text is read the same, and what one reader does to the list is his."""
+    monkeypatch.setattr(addresslist, "_KNOWN_MOST", 2)
+    for _ in range(2):
+        for domain in ("a.example", "b.example", "c.example"):
+            boxes = parse_list(f"x@{domain}", "To")
+
+            assert [("x", domain)] == [(box.local, box.domain) for box in boxes]
+            boxes.clear()
+    assert len(addresslist._known) <= 2
 
 
 def read(text: str) -> list[tuple[str, str | None]]:

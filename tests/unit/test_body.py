@@ -35,7 +35,7 @@ def descriptors() -> set[str]:
 
 @given(st.data(), mine.body_lines)
 def test_accounts(data, lines):
-    """Size, longest line and 8-bit content are counted as blocks come in."""
+    """Size and 8-bit content are found as blocks come in."""
     raw = "\n".join(lines).encode()
     body = fill(*data.draw(mine.splits(raw)))
     expected = raw.replace(b"\n", b"\r\n")
@@ -44,9 +44,17 @@ def test_accounts(data, lines):
 
     assert expected == content(body)
     assert len(expected) == body.size
-    assert max(map(len, raw.split(b"\n"))) == body.longest
     assert raw.isascii() != body.eightbit
     assert body.utf8
+
+
+@given(st.data(), st.lists(st.integers(990, 1002) | st.integers(0, 40), max_size=6))
+def test_long_lines(data, lengths):
+    """A line of more than 998 octets is found, wherever blocks are cut."""
+    raw = b"\n".join(b"x" * length for length in lengths)
+    body = fill(*data.draw(mine.splits(raw)))
+
+    assert (max(lengths, default=0) > 998) == body.long_lines
 
 
 @given(
@@ -189,7 +197,7 @@ def test_one_long_line():
     """A line of a megabyte is one line."""
     body = fill(*[b"x" * 65536] * 16)
 
-    assert 1 << 20 == body.longest
+    assert body.long_lines
     assert b"x" * (1 << 20) + b"\r\n" == content(body)
     body.close()
 

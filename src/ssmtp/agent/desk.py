@@ -38,6 +38,7 @@ class Desk(Conversation):
 
     __slots__ = (
         "caller",
+        "drained",
         "full",
         "hall",
         "notice",
@@ -65,6 +66,7 @@ class Desk(Conversation):
         self.until: float | None = None  # when the message has to be complete
         self.full: Failure | None = None  # why the message that comes is refused
         self.notice = True  # the end of the agent is still to be told
+        self.drained = False  # the last read took all that was there
         self.poll = select.poll()
         self.poll.register(sock, select.POLLIN)
         self.poll.register(hall.closing, select.POLLIN)
@@ -75,24 +77,29 @@ class Desk(Conversation):
     def read(self) -> bytes:
         """Return what came next; nothing once the session is to end."""
         while True:
-            try:
-                return self.sock.recv(BLOCK)
-            except BlockingIOError:
-                pass
+            if not (self.drained and self.notice):
+                try:
+                    data = self.sock.recv(BLOCK)
+                except BlockingIOError:
+                    pass
+                else:
+                    self.drained = len(data) < BLOCK
+                    return data
+            self.drained = False
             if not self.notice and self.session.transaction is None:
                 return self._end("the agent is being restarted, try again")
             now = time.monotonic()
             idle = now + self.hall.idle_seconds
             until = idle if self.until is None else min(idle, self.until)
             patience = max(0, int((until - now) * 1000)) + 1
-            ready = [fd for fd, _ in self.poll.poll(patience)]
-            if self.hall.closing in ready:
+            ready = self.poll.poll(patience)
+            if not ready:
+                return self._end("you took too long")
+            if self.hall.closing in dict(ready):
                 self.notice = False
                 self.poll.unregister(self.hall.closing)
                 closing = time.monotonic() + self.hall.grace_seconds
                 self.until = min(self.until or closing, closing)
-            elif not ready:
-                return self._end("you took too long")
 
     def _end(self, words: str) -> bytes:
         self.session.shut_down(words)
@@ -100,10 +107,9 @@ class Desk(Conversation):
 
     def write(self, data: bytes) -> None:
         """Write all of it; raises TimeoutError for a peer that does not read."""
-        view = memoryview(data)
-        while view:
+        while data:
             try:
-                view = view[self.sock.send(view) :]
+                data = data[self.sock.send(data) :]
             except BlockingIOError:
                 poll = select.poll()
                 poll.register(self.sock, select.POLLOUT)
@@ -181,12 +187,13 @@ class Desk(Conversation):
         """Make the command line that would have sent this one message."""
         transaction = self.session.transaction
         assert transaction is not None
-        given = dict(transaction.sender.parameters)
+        given = transaction.sender.parameters
         notify = bs.notify_of([path.parameters for path in transaction.recipients])
-        given["NOTIFY"] = notify or given.get("XNOTIFY")
-        recipients = [path.text for path in transaction.recipients]
         options = bs.fill(
-            Options("sendmail"), transaction.sender.text, recipients, given
+            Options("sendmail"),
+            transaction.sender.text,
+            [path.text for path in transaction.recipients],
+            {**given, "NOTIFY": notify or given.get("XNOTIFY")},
         )
         if "XFROM" in given:
             options.reverse_path = None
@@ -222,9 +229,10 @@ class Desk(Conversation):
         """Give each recipient its own wishes, where it is clear whose they are."""
         transaction = self.session.transaction
         assert transaction is not None
-        wishes = [path.parameters for path in transaction.recipients]
-        if len(wishes) != len(envelope.recipients) or self.submitter:
+        paths = transaction.recipients
+        if self.submitter or len(paths) != len(envelope.recipients):
             return [Recipient(str(a), envelope.notify) for a in envelope.recipients]
+        wishes = [path.parameters for path in paths]
         return [
             Recipient(str(address), wish.get("NOTIFY"), wish.get("ORCPT"))
             for address, wish in zip(envelope.recipients, wishes, strict=True)
@@ -254,7 +262,9 @@ class Desk(Conversation):
         transaction = self.session.transaction
         assert transaction is not None
         notes = from_xtext(transaction.sender.parameters.get("XNOTES") or "")
-        repairs = [*filter(None, [notes]), *taken.notes, *message.notes]
+        repairs = [notes] if notes else []
+        repairs += taken.notes
+        repairs += message.notes
         try:
             journal.queued(
                 name,

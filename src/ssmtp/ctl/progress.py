@@ -23,7 +23,7 @@ class Watched(Body):
 
     def __init__(self, body: Body, tell: Callable[[int], None]) -> None:
         super().__init__()
-        self.size, self.longest = body.size, body.longest
+        self.size, self.long_lines = body.size, body.long_lines
         self.eightbit, self.utf8 = body.eightbit, body.utf8
         self._body = body
         self._tell = tell

@@ -14,10 +14,11 @@ class Data:
     or LF is content like any other octet (RFC 5321 §2.3.8, §4.5.2).
     """
 
-    __slots__ = ("_carry", "_finals", "_first", "_line_end")
+    __slots__ = ("_carry", "_dotted", "_finals", "_first", "_line_end")
 
     def __init__(self, lf: bool) -> None:
         self._line_end = b"\n" if lf else b"\r\n"
+        self._dotted = self._line_end + b"."
         self._finals = (b"\n.\n", b"\n.\r\n") if lf else (b"\r\n.\r\n",)
         # As if a line end had come before: the very first octet may be a dot.
         self._carry = self._line_end
@@ -30,18 +31,22 @@ class Data:
         neither the end nor a stuffed dot can hide between two blocks.
         """
         data = self._carry + fresh
-        found = [(at, len(f)) for f in self._finals if (at := data.find(f)) >= 0]
+        line_end = self._line_end
+        end, after = len(data), -1
+        for final in self._finals:
+            at = data.find(final, 0, end)
+            if at >= 0:
+                end, after = at + len(line_end), at + len(final)
         rest: bytes | None = None
-        if found:
-            at, length = min(found)
-            content, rest = data[: at + len(self._line_end)], data[at + length :]
+        if after >= 0:
+            rest = data[after:]
         else:
-            keep = max(_overlap(data, final) for final in self._finals)
-            content, self._carry = data[: len(data) - keep], data[len(data) - keep :]
-        content = content.replace(self._line_end + b".", self._line_end)
+            end -= max([_overlap(data, final) for final in self._finals])
+            self._carry = data[end:]
+        content = data[:end].replace(self._dotted, line_end)
         if self._first and content:
             self._first = False
-            content = content[len(self._line_end) :]
+            content = content[len(line_end) :]
         return content, rest
 
 

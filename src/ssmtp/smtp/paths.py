@@ -68,7 +68,7 @@ def parse(
         raise Refused(501, status, "the address cannot be understood")
     if len(text.encode()) > PATH_LIMIT:
         raise Refused(501, status, "the address is too long")
-    parameters = _parameters(rest, table, extensions)
+    parameters = _parameters(rest, table, extensions) if rest else {}
     local, at, domain = text.rpartition("@")
     if at and not (local and domain):
         raise Refused(501, status, "the address cannot be understood")
@@ -101,43 +101,40 @@ def split(text: str) -> tuple[str | None, str]:
 
     A source route is dropped (RFC 5321 §4.1.1.3, appendix C).
     """
-    if not text.startswith("<"):
+    end = _outside(text, ">")
+    if end < 0 or text[0] != "<" or text[end + 1 : end + 2] not in ("", " "):
         return None, ""
-    quoted = escaped = False
-    for at in range(1, len(text)):
-        char = text[at]
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = char == "\\"
-            quoted = char != '"'
-        elif char == '"':
-            quoted = True
-        elif char == "<":
-            return None, ""
-        elif char == ">":
-            path, rest = text[1:at].strip(" "), text[at + 1 :]
-            if rest and not rest.startswith(" "):
-                return None, ""
-            if path.startswith("@"):
-                path = path.partition(":")[2] or "@"
-            return (None, "") if _has_blank(path) else (path, rest)
-    return None, ""
+    path = text[1:end]
+    if "<" in path and _outside(path, "<") >= 0:
+        return None, ""
+    path = path.strip(" ")
+    if path[:1] == "@":
+        path = path.partition(":")[2] or "@"
+    if " " in path and _outside(path, " ") >= 0:
+        return None, ""
+    return path, text[end + 1 :]
 
 
-def _has_blank(path: str) -> bool:
-    quoted = escaped = False
-    for char in path:
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = char == "\\"
-            quoted = char != '"'
-        elif char == '"':
-            quoted = True
-        elif char == " ":
-            return True
-    return False
+def _outside(text: str, char: str) -> int:
+    """Find a character that stands in no quoted string; -1 if there is none."""
+    start = 0
+    at = text.find(char)
+    while at >= 0:
+        quote = text.find('"', start, at)
+        if quote < 0:
+            return at
+        start = _quoted_end(text, quote)
+        if at < start:
+            at = text.find(char, start)
+    return -1
+
+
+def _quoted_end(text: str, quote: int) -> int:
+    """Return where a quoted string has ended, or the end of the text."""
+    at = quote + 1
+    while at < len(text) and text[at] != '"':
+        at += 2 if text[at] == "\\" else 1
+    return at + 1
 
 
 def is_number(text: str | None) -> bool:
@@ -162,6 +159,8 @@ def _is_xtext(text: str | None) -> bool:
 
 def from_xtext(text: str) -> str:
     """Decode xtext (RFC 3461 §4) that `_is_xtext` has let through, as UTF-8."""
+    if "+" not in text:
+        return text
     first, *escaped = text.split("+")
     octets = first.encode() + b"".join(
         bytes([int(part[:2], 16)]) + part[2:].encode() for part in escaped

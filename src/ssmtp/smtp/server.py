@@ -128,6 +128,8 @@ class Session:
 
     def output(self) -> bytes:
         """Return the replies that have to be written now."""
+        if not self._out:
+            return b""
         out = b"".join(self._out)
         self._out.clear()
         return out
@@ -137,16 +139,8 @@ class Session:
 
         Raises `RuntimeError` if the driver forgot to answer `End`.
         """
-        pending, self._pending = self._pending, None
-        if isinstance(pending, Sender):
-            self.transaction = Transaction(pending.path)
-            self._say(250, "2.1.0", "sender ok")
-        elif isinstance(pending, Recipient):
-            assert self.transaction is not None
-            self.transaction.recipients.append(pending.path)
-            self._say(250, "2.1.5", "recipient ok")
-        elif pending is not None:
-            raise RuntimeError("End, StartTls and Verb have to be answered")
+        if self._pending is not None:
+            self._accept()
         while self._more and not self.closed:
             event = self._reader()
             if event is not None:
@@ -155,6 +149,19 @@ class Session:
             self.closed = True
             return self._abandon()
         return None
+
+    def _accept(self) -> None:
+        """Accept the sender or the recipient that was not refused."""
+        pending, self._pending = self._pending, None
+        if isinstance(pending, Sender):
+            self.transaction = Transaction(pending.path)
+            self._out.append(_SENDER_OK)
+        elif isinstance(pending, Recipient):
+            assert self.transaction is not None
+            self.transaction.recipients.append(pending.path)
+            self._out.append(_RECIPIENT_OK)
+        else:
+            raise RuntimeError("End, StartTls and Verb have to be answered")
 
     def refuse(self, code: int, status: str, text: str) -> None:
         """Refuse the sender or the recipient of the event just given."""
@@ -200,10 +207,12 @@ class Session:
     def _say(self, code: int, status: str | None, text: str | list[str]) -> None:
         lines = [text] if isinstance(text, str) else text or [""]
         prefix = f"{status} " if status else ""
-        for number, line in enumerate(lines, 1):
-            mark = " " if number == len(lines) else "-"
-            shown = f"{code}{mark}{prefix}{line}".encode("ascii", "backslashreplace")
-            self._out.append(_printable(shown[:510]))
+        left = len(lines)
+        for line in lines:
+            left -= 1
+            shown = f"{code}{'-' if left else ' '}{prefix}{line}"
+            octets = shown.encode("ascii", "backslashreplace")
+            self._out.append(_printable(octets[:510]))
 
     def _error(self, code: int, status: str, text: str) -> None:
         """Say that the client made a mistake; close when it makes too many."""
@@ -244,12 +253,14 @@ class Session:
         line = self._take_line(LINE_LIMIT)
         if line is None:
             return None
-        if line.translate(None, _HARMLESS):
-            self._error(500, "5.5.2", "control character in a command")
-            return None
         try:
             text = line.decode()
         except UnicodeDecodeError:
+            text = "\0"
+        if not text.isprintable() and line.translate(None, _HARMLESS):
+            self._error(500, "5.5.2", "control character in a command")
+            return None
+        if text == "\0":
             self._error(500, "5.5.2", "command is neither ASCII nor UTF-8")
             return None
         word, _, rest = text.partition(" ")
@@ -364,6 +375,7 @@ class Session:
             self._content = Data(self._bare_lf and self.rules.lenient)
             self._last = True
             self._reader = self._read_content
+            self._more = self._at < len(self._buffer)
             return self._begin(False)
         return None
 
@@ -565,6 +577,8 @@ def _printable(line: bytes) -> bytes:
     return line.translate(_MARKED) + b"\r\n"
 
 
+_SENDER_OK = b"250 2.1.0 sender ok\r\n"
+_RECIPIENT_OK = b"250 2.1.5 recipient ok\r\n"
 _HARMLESS = bytes(c for c in range(32, 256) if c != 127)
 _MARKED = bytes(c if 32 <= c < 127 else 63 for c in range(256))
 _COMMANDS: dict[str, Callable[[Session, str], Event | None]] = {
