@@ -33,7 +33,7 @@ from ssmtp.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _socket import socket
+    from collections.abc import Callable
 
     from ssmtp.envelope import Envelope
     from ssmtp.receipt import Receipt
@@ -50,17 +50,23 @@ _NOTHING: tuple[Fact, ...] = (None, "", [])  # facts that go without saying
 SOCKET = "/dev/log"
 PATIENCE = 2.0  # seconds for a system log that is behind; then it gets no more lines
 BEHIND = "the system log takes no lines"
+AWAY = 0.2  # seconds in which a system log that is not there is not looked for again
+NOBODY = "the system log is not there"
 _MAIL, _ERR, _INFO = 2, 3, 6  # RFC 3164 section 4.1.1
 
 # Set by `ssmtp.api`: we are a library in somebody else's process, where openlog(3)
 # would put our name before the lines of others.
 guest = False
 
-# Set by the agent, which writes many lines: they share one socket.
+# Set by the agent, which writes many lines, in any thread: what is open stays open.
 lasting = False
 
 _given_up = False
-_log: socket | None = None
+_nobody_until = 0.0
+_log: _Open | None = None
+_file: _Open | None = None
+_second = (0, "", "")
+_quoted: Callable[[str], str] | None = None
 
 
 def sent(
@@ -86,17 +92,17 @@ def sent(
     facts["repairs"] = repairs
     facts["size"] = receipt.size
     facts["mailhub"] = receipt.hub
-    facts["reply"] = str(receipt.reply)
+    facts["reply"] = reply = str(receipt.reply)
     facts["queue_id"] = receipt.queue_id
     facts["seconds"] = round(receipt.seconds if seconds is None else seconds, 3)
     facts["tls"] = receipt.tls
     facts["auth"] = receipt.mechanism
     begin = (
-        f"Sent mail for {_shown(facts['from'])} ({_shown(facts['reply'])})"
+        f"Sent mail for {_shown(facts['from'])} ({_shown(reply)})"
         f" uid={uid} username={_shown(login)} outbytes={receipt.size}"
     )
     names = ("id", "msgid", "mailhub", "queue_id", "seconds", "tls", "auth", "repairs")
-    return _both("sent", begin, names, facts, log_file, tag)
+    return _both("sent", begin, names, facts, envelope, log_file, tag)
 
 
 def queued(
@@ -120,7 +126,7 @@ def queued(
         f"Queued mail for {_shown(facts['from'])} uid={uid} username={_shown(login)}"
     )
     names = ("id", "msgid", "size", "repairs")
-    return _both("queued", begin, names, facts, log_file, tag)
+    return _both("queued", begin, names, facts, envelope, log_file, tag)
 
 
 def note(sentence: str, *, bad: bool = False) -> str:
@@ -160,7 +166,7 @@ def failed(
         begin = f"{begin}: {_shown(failure.what)}"
     names = ("exit", "uid", "username", "id", "kept", "msgid", "from", "mailhub")
     more = ("size", "seconds", "repairs")
-    return _both("failed", begin, (*names, *more), facts, log_file, tag)
+    return _both("failed", begin, (*names, *more), facts, envelope, log_file, tag)
 
 
 def dialogue(line: str) -> str:
@@ -197,7 +203,6 @@ def _facts(
     if envelope is not None:
         path = envelope.reverse_path
         facts["from"] = "<>" if path is None else str(path)
-        facts["to"] = [str(recipient) for recipient in envelope.recipients]
     return facts
 
 
@@ -206,43 +211,43 @@ def _both(
     begin: str,
     names: tuple[str, ...],
     facts: dict[str, Fact],
+    envelope: Envelope | None,
     log_file: str | None,
     tag: str | None,
 ) -> str:
+    to = list(map(str, envelope.recipients)) if envelope is not None else None
     bad = event not in ("sent", "queued")
-    trouble = _syslog(_line(begin, names, facts), bad=bad, tag=tag)
+    trouble = _syslog(_line(begin, names, facts, to), bad=bad, tag=tag)
     if log_file:
-        trouble = _append(log_file, event, facts) or trouble
+        if to is not None:
+            facts["recipients"] = len(to)
+            facts["to"] = to[:LISTED_MOST]
+        trouble = _append(log_file, _object(event, facts)) or trouble
     return trouble
 
 
-def _line(begin: str, names: tuple[str, ...], facts: dict[str, Fact]) -> str:
+def _line(
+    begin: str, names: tuple[str, ...], facts: dict[str, Fact], to: list[str] | None
+) -> str:
     """Put a line together; recipients are listed as far as there is room."""
-    line = _cut(begin, BEGIN_MOST)
-    words = [
-        f"{name}={_shown(_joined(facts[name]))}"
-        for name in names
-        if facts.get(name) not in _NOTHING
-    ]
-    recipients = facts.get("to")
-    if isinstance(recipients, list):
-        words.append(f"nrcpt={len(recipients)}")
-        words.append("to=" + ",".join(f"<{_shown(to)}>" for to in recipients))
-    for word in words:
-        line += " " + word
-    return _cut(line, LINE_MOST)
+    words = [_cut(begin, BEGIN_MOST)]
+    for name in names:
+        fact = facts.get(name)
+        if fact or fact not in _NOTHING:
+            words.append(f"{name}={_shown(fact)}")
+    if to is not None:
+        words.append(f"nrcpt={len(to)}")
+        words.append("to=" + ",".join([f"<{_shown(one)}>" for one in to]))
+    return _cut(" ".join(words), LINE_MOST)
 
 
 def _syslog(line: str, *, bad: bool, tag: str | None = None) -> str:
     try:
-        if lasting:
-            return _shared(line, tag, _ERR if bad else _INFO)
+        ident = _shown(tag, TAG_MOST) if tag else IDENT
+        if guest or lasting:
+            return _send(_packet(line, ident, _ERR if bad else _INFO))
         if _stuck():
             return BEHIND
-        ident = _shown(tag or IDENT, TAG_MOST)
-        if guest:
-            _datagram(_packet(line, ident, _ERR if bad else _INFO))
-            return ""
         import syslog
 
         syslog.openlog(ident, syslog.LOG_PID, syslog.LOG_MAIL)
@@ -254,21 +259,68 @@ def _syslog(line: str, *, bad: bool, tag: str | None = None) -> str:
 
 def _packet(line: str, ident: str, severity: int) -> bytes:
     """Return a line as the system log wants it (RFC 3164 section 4.1)."""
-    when = time.asctime()[4:19]
+    when = _words_of(int(time.time()))[1]
     return f"<{_MAIL * 8 + severity}>{when} {ident}[{posix.getpid()}]: {line}".encode()
 
 
-def _datagram(packet: bytes) -> None:
-    """Send a packet to the system log by a socket of our own."""
-    log = _connected()
-    try:
-        log.setblocking(True)
-        log.send(packet)
-    finally:
-        log.close()
+def _words_of(second: int) -> tuple[int, str, str]:
+    """Return a time as the two logs have it, behind itself."""
+    global _second
+    words = _second
+    if words[0] != second:
+        ours = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        words = (second, time.ctime(second)[4:19], ours)
+        _second = words
+    return words
 
 
-def _connected() -> socket:
+class _Open:
+    """An open descriptor; the last thread that has it closes it by letting it go."""
+
+    __slots__ = ("fd", "key")
+
+    def __init__(self, fd: int, *key: object) -> None:
+        self.fd = fd
+        self.key = key
+
+    def __del__(self, close: Callable[[int], None] = posix.close) -> None:
+        close(self.fd)
+
+
+def _send(packet: bytes) -> str:
+    """Send a packet to the system log by a socket of our own, and never wait long."""
+    global _given_up, _log, _nobody_until
+    log = _log if lasting else None
+    for _ in range(3):
+        fresh = log is None
+        if log is None:
+            if time.monotonic() < _nobody_until:
+                return NOBODY
+            try:
+                log = _connected()
+            except OSError:
+                _nobody_until = time.monotonic() + AWAY
+                raise
+            if lasting:
+                _log = log
+        try:
+            posix.write(log.fd, packet)
+        except BlockingIOError:
+            _given_up = not _takes_more(log)
+            if _given_up:
+                break
+        except OSError:
+            # A daemon that was started anew has another socket.
+            if fresh:
+                raise
+            log = None
+        else:
+            _given_up = False
+            return ""
+    return BEHIND
+
+
+def _connected() -> _Open:
     import _socket
 
     log = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
@@ -278,73 +330,76 @@ def _connected() -> socket:
     except OSError:
         log.close()
         raise
-    return log
+    return _Open(log.detach())
 
 
-def _shared(line: str, tag: str | None, severity: int) -> str:
-    """Send a line by the socket that is kept, and never wait for long."""
-    global _given_up, _log
-    packet = _packet(line, _shown(tag or IDENT, TAG_MOST), severity)
-    for _ in range(3):
-        try:
-            if _log is None:
-                _log = _connected()
-            _log.send(packet)
-            _given_up = False
-            return ""
-        except BlockingIOError:
-            import select
+def _takes_more(log: _Open) -> bool:
+    """Wait until the system log takes more, but not a second time in vain."""
+    import select
 
-            poll = select.poll()
-            poll.register(_log or -1, select.POLLOUT)
-            if _given_up or not poll.poll(PATIENCE * 1000):
-                _given_up = True
-                break
-        except OSError:
-            # A daemon that was started anew has another socket.
-            if _log is None:
-                raise
-            _log.close()
-            _log = None
-    return BEHIND
+    poll = select.poll()
+    poll.register(log.fd, select.POLLOUT)
+    return bool(poll.poll(0 if _given_up else PATIENCE * 1000))
 
 
 def _stuck() -> bool:
     """Tell whether syslog(3) would wait, which it does for ever when a daemon hangs."""
     global _given_up
     try:
-        import _socket
-        import select
-
-        probe = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
-        try:
-            probe.connect(SOCKET)
-            poll = select.poll()
-            poll.register(probe, select.POLLOUT)
-            _given_up = not poll.poll(0 if _given_up else PATIENCE * 1000)
-        finally:
-            probe.close()
+        _given_up = not _takes_more(_connected())
     except (ImportError, AttributeError, OSError):
         return False  # no such socket here, or of another kind
     return _given_up
 
 
-def _append(path: str, event: str, facts: dict[str, Fact]) -> str:
-    """Add one JSON line to a file, 0600 when it is made now; links are not followed."""
-    import json
+def _object(event: str, facts: dict[str, Fact]) -> bytes:
+    """Return a line of LogFile: one JSON object, ASCII."""
+    global _quoted
+    if _quoted is None:
+        # `json`, which says the same, takes longer to import than all of this.
+        from _json import encode_basestring_ascii
 
-    recipients = facts.pop("to", None)
-    if isinstance(recipients, list):
-        facts["recipients"] = len(recipients)
-        facts["to"] = recipients[:LISTED_MOST]
+        _quoted = encode_basestring_ascii
     now = time.time()
-    told: dict[str, Fact] = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-        + f".{int(now % 1 * 1000):03d}Z",
-        "event": event,
-    }
-    told.update((name, fact) for name, fact in facts.items() if fact not in _NOTHING)
-    line = json.dumps(told).encode("ascii") + b"\n"
+    when = _words_of(int(now))[2]
+    words = [f'{{"time": "{when}.{int(now % 1 * 1000):03d}Z", "event": "{event}"']
+    for name, fact in facts.items():
+        if not fact and fact in _NOTHING:
+            continue
+        if isinstance(fact, str):
+            value = _quoted(fact)
+        elif isinstance(fact, list):
+            value = f"[{', '.join(map(_quoted, fact))}]"
+        elif isinstance(fact, bool):
+            value = "true" if fact else "false"
+        else:
+            value = repr(fact)
+        words.append(f'"{name}": {value}')
+    return (", ".join(words) + "}\n").encode("ascii")
+
+
+def _append(path: str, line: bytes) -> str:
+    """Add a line to a file, 0600 when it is made now; links are not followed."""
+    try:
+        file = _opened(path)
+        posix.write(file.fd, line)
+    except (OSError, ValueError) as error:
+        return f"the log file {_shown(path)} could not be written: {error}"
+    return ""
+
+
+def _opened(path: str) -> _Open:
+    """Open a log file, unless it is still the one that is open."""
+    global _file
+    file = _file if lasting else None
+    if file is not None:
+        try:
+            found = posix.lstat(path)
+        except OSError:
+            pass
+        else:
+            if file.key == (found.st_dev, found.st_ino):
+                return file
     # O_NONBLOCK: a pipe that nobody reads must not hold the message up.
     flags = (
         posix.O_WRONLY
@@ -353,20 +408,17 @@ def _append(path: str, event: str, facts: dict[str, Fact]) -> str:
         | posix.O_NOFOLLOW
         | posix.O_NONBLOCK
     )
-    try:
-        fd = posix.open(path, flags | posix.O_NOCTTY | posix.O_CLOEXEC, 0o600)
-        try:
-            posix.write(fd, line)
-        finally:
-            posix.close(fd)
-    except (OSError, ValueError) as error:
-        return f"the log file {_shown(path)} could not be written: {error}"
-    return ""
+    file = _Open(posix.open(path, flags | posix.O_NOCTTY | posix.O_CLOEXEC, 0o600))
+    if lasting:
+        found = posix.fstat(file.fd)
+        file.key = (found.st_dev, found.st_ino)
+        _file = file
+    return file
 
 
 def _shown(value: Fact, most: int = VALUE_MOST) -> str:
     """Return a value on one line that no terminal, and no syslog daemon, acts on."""
-    text = "" if value is None else str(value)
+    text = value if isinstance(value, str) else _text_of(value)
     if not text.isprintable():
         text = "".join(
             character
@@ -377,12 +429,16 @@ def _shown(value: Fact, most: int = VALUE_MOST) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _joined(fact: Fact) -> Fact:
-    return "; ".join(fact) if isinstance(fact, list) else fact
+def _text_of(fact: Fact) -> str:
+    if isinstance(fact, list):
+        return "; ".join(fact)
+    return "" if fact is None else str(fact)
 
 
 def _cut(line: str, most: int) -> str:
     """Return at most `most` octets of a line, whole characters."""
+    if len(line) <= most and line.isascii():
+        return line
     octets = line.encode()
     if len(octets) <= most:
         return line

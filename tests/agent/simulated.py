@@ -16,7 +16,7 @@ import pytest
 
 from ssmtp import config as configuration
 from ssmtp import journal, submission
-from ssmtp.agent import loop, notices, pool, sender
+from ssmtp.agent import carrier, loop, notices, pool, sender
 from ssmtp.agent.link import Ear
 from ssmtp.agent.loop import Elsewhere
 from ssmtp.agent.sender import Sender
@@ -73,10 +73,10 @@ class World:
                 super()._resume(task, *more)
 
         self.elsewhere = 0
-        for module in (loop, pool, sender, notices):
+        for module in (loop, pool, carrier, sender, notices):
             monkeypatch.setattr(module, "boottime", lambda: world.boot)
         monkeypatch.setattr(time, "time", lambda: world.boot + world.offset)
-        monkeypatch.setattr(sender, "Loop", SimulatedLoop)
+        monkeypatch.setattr(carrier, "Loop", SimulatedLoop)
         # Days would take long, second by second.
         monkeypatch.setattr(sender, "GLANCE_EVERY", 60.0)
         monkeypatch.setattr(sender, "LOOK_EVERY", 600.0)
@@ -116,7 +116,6 @@ class World:
     def run(self, seconds: float, then: Callable[[Sender], None] | None = None) -> None:
         """Let the sender work until so many seconds from the beginning."""
         made = Sender(self.config, self.queue, Ear(None))
-        made.threads = False
         if then is not None:
             then(made)
 

@@ -22,9 +22,15 @@ ALICE, BOB = STRANGERS
 
 
 @contextlib.contextmanager
-def inside(box: Box, **seconds: float):
+def inside(box: Box, idle_seconds: float = 300.0, message_seconds: float = 900.0):
     """An acceptor in this process, with clocks of its own."""
-    acceptor = Acceptor(str(box.own), str(box.socket), str(box.spool), **seconds)
+    acceptor = Acceptor(
+        str(box.own),
+        str(box.socket),
+        str(box.spool),
+        idle_seconds=idle_seconds,
+        message_seconds=message_seconds,
+    )
     thread = threading.Thread(target=acceptor.serve)
     thread.start()
     try:
@@ -376,10 +382,10 @@ def test_client_that_does_not_read(box):
         with Peer(box.socket).greet() as peer:
             answer = peer.message()[2]
         until = time.monotonic() + 10
-        while acceptor._threads and time.monotonic() < until:
+        while acceptor.sessions.threads and time.monotonic() < until:
             time.sleep(0.01)
 
-        assert set() == acceptor._threads
+        assert set() == acceptor.sessions.threads
     assert "250" == answer[:3]
 
 

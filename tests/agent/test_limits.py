@@ -6,7 +6,8 @@ import pytest
 
 from ssmtp import config
 from ssmtp.agent import senders
-from ssmtp.agent.limits import CONNECTIONS, FOR_ROOT, MINUTE, Limits
+from ssmtp.agent.limits import CONNECTIONS, FOR_ROOT, Limits
+from ssmtp.agent.tally import MINUTE, Tally
 from ssmtp.errors import Deferred
 
 ALICE, BOB, ROOT = 1001, 1002, 0
@@ -15,7 +16,7 @@ ALICE, BOB, ROOT = 1001, 1002, 0
 def limits(*lines: str) -> Limits:
     """Limits as a configuration has them."""
     text = "".join(f"{line}\n" for line in ("mailhub=m.example", *lines))
-    return Limits(config.parse(text.encode(), "/x/ssmtp.conf"))
+    return Limits(config.parse(text.encode(), "/x/ssmtp.conf"), Tally())
 
 
 def test_connections():
@@ -62,15 +63,6 @@ def test_root_is_not_slowed_down():
 
     for _ in range(5):
         found.message(ROOT, 1.0)
-
-
-def test_rates_are_forgotten():
-    """Memory does not grow with the number of uids that ever sent something."""
-    found = limits()
-    for uid in range(5 * CONNECTIONS):
-        found.message(uid, float(uid))
-
-    assert len(found._rates) <= CONNECTIONS + 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ import os
 import socket
 import stat
 import sys
+import tempfile
+import threading
+import time
 import types
 from pathlib import Path
 
@@ -324,6 +327,7 @@ def test_a_system_log_that_hangs_holds_nothing_up(log, monkeypatch, tmp_path):
     """When its socket is full, a line is left out, and that is said."""
     monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "log"))
     monkeypatch.setattr(journal, "PATIENCE", 0.01)
+    monkeypatch.setattr(journal, "_nobody_until", 0.0)
     with (
         contextlib.ExitStack() as others,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon,
@@ -373,3 +377,113 @@ def test_a_long_log_file_line_lists_a_hundred_recipients(log, tmp_path):
     [line] = [json.loads(text) for text in path.read_text().splitlines()]
 
     assert (150, 100) == (line["recipients"], len(line["to"]))
+
+
+@given(st.text(), st.none() | st.floats(0, 1e6), st.lists(st.text(), max_size=3))
+def test_a_line_of_the_log_file_is_json(text, seconds, repairs):
+    """Whatever stands in it, the line is ASCII and what `json` would have written."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "log")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "syslog", Syslog())
+            failure = Deferred(text, reply=Reply(451, [text]))
+            facts = {"message_id": text, "login": text, "hub": text}
+            log_failed(
+                failure, seconds=seconds, repairs=repairs, log_file=str(path), **facts
+            )
+        line = path.read_text("ascii")
+    told = json.loads(line)
+
+    assert json.dumps(told) + "\n" == line
+    assert text == told.get("reason", "")
+    assert repairs == told.get("repairs", [])
+    assert (seconds is None) == ("seconds" not in told)
+
+
+@pytest.fixture
+def lasting(monkeypatch, tmp_path):
+    """The agent's log: what is open stays open."""
+    monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "socket"))
+    state = {"lasting": True, "_log": None, "_file": None, "_nobody_until": 0.0}
+    for name, value in state.items():
+        monkeypatch.setattr(journal, name, value)
+
+
+def test_a_system_log_that_is_not_there_is_found_again(lasting):
+    """Who looked in vain does not look for each line, but does so before long."""
+    missing = [log_sent(), log_sent()]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(journal.SOCKET)
+        daemon.setblocking(False)
+        until = time.monotonic() + 10
+        while log_sent() and time.monotonic() < until:
+            time.sleep(0.01)
+        heard = daemon.recv(2000)
+
+    assert "No such file" in missing[0]
+    assert journal.NOBODY == missing[1]
+    assert b"Sent mail" in heard
+
+
+def test_a_log_file_that_was_rotated_is_found_at_once(lasting, tmp_path):
+    """Renamed, removed or replaced by a link: each line goes where the name leads."""
+    path = tmp_path / "log"
+    said = [log_sent(log_file=str(path), name=str(n)) for n in range(2)]
+    path.rename(tmp_path / "log.1")
+    log_sent(log_file=str(path), name="2")
+    path.rename(tmp_path / "log.2")
+    path.touch()
+    log_sent(log_file=str(path), name="3")
+    path.unlink()
+    log_sent(log_file=str(path), name="4")
+    log_sent(log_file=str(tmp_path / "other"), name="5")
+    path.rename(tmp_path / "log.3")
+    path.symlink_to(tmp_path / "log.3")
+    link = log_sent(log_file=str(path), name="6")
+
+    def names(file: str) -> list[str]:
+        lines = (tmp_path / file).read_text().splitlines()
+        return [json.loads(line)["id"] for line in lines]
+
+    assert not any("log file" in words for words in said)
+    assert [["0", "1"], ["2"], ["4"], ["5"]] == [
+        names(file) for file in ("log.1", "log.2", "log.3", "other")
+    ]
+    assert "could not be written" in link
+
+
+def test_lines_of_many_threads_stay_whole(lasting, tmp_path):
+    """All threads share a socket and a file, also while the file is rotated."""
+    path = tmp_path / "log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(journal.SOCKET)
+        daemon.settimeout(10)
+        heard: list[bytes] = []
+
+        def listen():
+            while len(heard) < 400:
+                heard.append(daemon.recv(2000))
+
+        def talk(thread):
+            for number in range(100):
+                log_sent(log_file=str(path), name=f"{thread}-{number}")
+
+        def rotate():
+            for number in range(20):
+                with contextlib.suppress(FileNotFoundError):
+                    path.rename(tmp_path / f"log.{number}")
+
+        threads = [threading.Thread(target=work) for work in (listen, rotate)]
+        threads += [threading.Thread(target=talk, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    lines = "".join(file.read_text() for file in tmp_path.glob("log*")).splitlines()
+
+    wanted = {f"{thread}-{number}" for thread in range(4) for number in range(100)}
+    assert wanted == {json.loads(line)["id"] for line in lines}
+    assert 400 == len(lines)
+    assert {f" id={one} ".encode() for one in wanted} == {
+        b" id=%s " % line.partition(b" id=")[2].partition(b" ")[0] for line in heard
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Caller(threading.Thread):
     """Calls `sync` and keeps what it raised."""
 
     def __init__(self, folder: Folder) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self.folder = folder
         self.error: OSError | None = None
         self.start()
@@ -67,7 +68,7 @@ def folder(tmp_path: Path):
 
 def waiting(folder: Folder, callers: list[Caller]) -> None:
     """Wait until all callers wait for their turn."""
-    while len(folder._changed._waiters) < len(callers):  # type: ignore[attr-defined]
+    while len(folder._next.gates) < len(callers):
         os.sched_yield()
 
 
@@ -110,3 +111,90 @@ def test_a_failure_reaches_all_who_shared_it(disk: Disk, folder: Folder) -> None
         caller.error and caller.error.errno for caller in (first, *others, last)
     ]
     assert 3 == len(disk.calls)
+
+
+def test_every_round_wakes_its_own(disk: Disk, folder: Folder) -> None:
+    """Whoever waits is served by the next fsync, and one of them runs that one."""
+    rounds = []
+    callers: list[Caller] = []
+    for number in range(1, 4):
+        fresh = [Caller(folder) for _ in range(4)] if number > 1 else [Caller(folder)]
+        if number == 1:
+            disk.wait_for(1)
+        else:
+            waiting(folder, fresh)
+            disk.calls[number - 2].set()
+            disk.wait_for(number)
+        rounds.append(fresh)
+        callers += fresh
+    alive = [[caller.is_alive() for caller in fresh] for fresh in rounds[1:]]
+    disk.calls[2].set()
+    for caller in callers:
+        caller.join(10)
+
+    assert [[True] * 4] == alive[1:]
+    assert [False] * 9 == [caller.is_alive() for caller in callers]
+    assert 3 == len(disk.calls)
+
+
+def test_who_is_interrupted_keeps_nobody_waiting(disk: Disk, folder: Folder) -> None:
+    """A signal that ends one caller's wait leaves the others their fsync."""
+    first = Caller(folder)
+    disk.wait_for(1)
+    other = Caller(folder)
+    waiting(folder, [other])
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def interrupt() -> None:
+        waiting(folder, [first, other])
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            folder.sync()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        interrupter.join(10)
+    disk.calls[0].set()
+    disk.wait_for(2)
+    disk.calls[1].set()
+    for caller in (first, other):
+        caller.join(10)
+
+    assert [False, False] == [caller.is_alive() for caller in (first, other)]
+    assert 2 == len(disk.calls)
+
+
+def test_an_fsync_that_was_cut_short_is_no_success(
+    disk: Disk, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends it but its own success, nobody is told that all is safe."""
+    real = disk.fsync
+
+    def cut(fd: int) -> None:
+        real(fd)
+        if len(disk.calls) == 2:
+            raise MemoryError
+
+    monkeypatch.setattr(os, "fsync", cut)
+    broken: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", broken.append)
+    first = Caller(folder)
+    disk.wait_for(1)
+    others = [Caller(folder) for _ in range(3)]
+    waiting(folder, others)
+    disk.calls[0].set()
+    disk.wait_for(2)
+    disk.calls[1].set()
+    for caller in (first, *others):
+        caller.join(10)
+
+    assert 1 == len(broken)
+    assert [errno.EIO] * 2 == [
+        caller.error.errno for caller in others if caller.error is not None
+    ]

@@ -97,21 +97,39 @@ def test_every_outcome_comes_back(outcomes: list[tuple[int, str, str]]) -> None:
     """The last word on each recipient is what is read, whatever the mailhub said."""
     draft = plain()
     draft.recipients = [Recipient(f"r{n}@example.org") for n in range(10)]
-    records = b"".join(
-        line for one in outcomes for line in queuerecords.outcome_records([one], 5)
-    )
-    found, _ = read(written(draft, [CONTENT], records))
+    records = [r for one in outcomes for r in queuerecords.of_outcomes([one], 5)]
+    lines = b"".join(map(queuerecords.render, records))
+    found, _ = read(written(draft, [CONTENT], lines))
+    own, _ = read(written(draft, [CONTENT]))
+    for record in records:
+        queuerecords.apply(own, record)
     wanted = {number: (state, reply) for number, state, reply in outcomes}
 
-    for number, recipient in enumerate(found.recipients):
-        assert wanted.get(number, ("waiting", "")) == (recipient.state, recipient.reply)
+    for entry in (found, own):
+        assert [wanted.get(n, ("waiting", "")) for n in range(10)] == [
+            (recipient.state, recipient.reply) for recipient in entry.recipients
+        ]
+
+
+@given(st.sampled_from("begin next warned held failed done requeued".split()), texts)
+def test_who_writes_a_record_knows_what_others_read(name: str, details: str) -> None:
+    """A message is to its sender what it is to everybody who opens it later."""
+    record = (name, 1_700_000_000.75, details)
+    found, _ = read(WHOLE[0] + queuerecords.render(record))
+    own, _ = read(WHOLE[0])
+    queuerecords.apply(own, record)
+
+    for attribute in Entry.__slots__:
+        if attribute != "size":
+            assert getattr(own, attribute) == getattr(found, attribute)
 
 
 @given(st.sets(st.integers(0, 200), min_size=1))
 def test_recipients_that_agree_share_a_line(numbers: set[int]) -> None:
     """A thousand recipients that were all deferred cost one line."""
     outcomes = [(number, "deferred", "451") for number in numbers]
-    (line,) = queuerecords.outcome_records(outcomes, 5)
+    (record,) = queuerecords.of_outcomes(outcomes, 5)
+    line = queuerecords.render(record)
     draft = plain()
     draft.recipients = [Recipient(f"r{n}@example.org") for n in range(201)]
     found, _ = read(written(draft, [CONTENT], line))
@@ -124,7 +142,8 @@ def test_recipients_that_agree_share_a_line(numbers: set[int]) -> None:
 def test_a_thousand_recipients_are_a_short_range() -> None:
     """The line names the first and the last of a run."""
     outcomes = [(number, "sent", "250 OK") for number in range(1000)]
-    (line,) = queuerecords.outcome_records(outcomes, 5)
+    (record,) = queuerecords.of_outcomes(outcomes, 5)
+    line = queuerecords.render(record)
 
     assert line.startswith(b"sent: 1970-01-01T00:00:05Z 0-999 250 OK ")
 
@@ -170,10 +189,11 @@ def test_no_record_spoils_the_message(tail: bytes, whole: bool) -> None:
 
 @pytest.mark.parametrize(
     "record",
-    ["sent: 1970 7 250", "sent: 1970 -1", "sent: 1970 0-9", "sent: 1970 x", "x", ""],
+    ["sent: T 7 250", "sent: T -1", "sent: T 0-9", "sent: T x", "sent: 1 0", "x", ""],
 )
 def test_records_about_nobody_are_passed_over(record: str) -> None:
     """A record whose recipient does not exist says nothing about the others."""
+    record = record.replace("T", "1970-01-01T00:00:05Z")
     line = b"%s %08x\n" % (record.encode(), binascii.crc32(record.encode()))
     found, _ = read(WHOLE[0] + line)
 
@@ -190,8 +210,8 @@ def test_a_kind_of_a_later_version_is_left_alone() -> None:
 
 def test_many_records_are_read_in_blocks() -> None:
     """A message that was tried for days is read like a new one."""
-    record = queuerecords.record("begin", 5, "1")
-    reply = queuerecords.outcome_records([(0, "deferred", "451 " + "x" * 500)], 5)[0]
-    found, _ = read(WHOLE[0] + (record + reply) * 500)
+    begin = queuerecords.render(("begin", 5, "1"))
+    reply = queuerecords.render(("deferred", 5, "0 451 " + "x" * 500))
+    found, _ = read(WHOLE[0] + (begin + reply) * 500)
 
     assert (500, 0) == (found.attempts, found.crashed)

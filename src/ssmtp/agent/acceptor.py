@@ -20,25 +20,21 @@ import select
 import signal
 import socket
 import struct
-import sys
-import threading
 import time
 from collections.abc import Iterable
 
-from ssmtp import accounts, configfile, guard, journal
-from ssmtp.accounts import Caller
-from ssmtp.agent import listening, places
-from ssmtp.agent.answers import VERBS
-from ssmtp.agent.desk import Desk
+from ssmtp import configfile, guard, journal
+from ssmtp.agent import forks, listening, places
+from ssmtp.agent.clerks import Clerks
 from ssmtp.agent.hall import Hall
 from ssmtp.agent.link import Switchboard
+from ssmtp.agent.sessions import Sessions, tell
+from ssmtp.agent.tally import Tally
 from ssmtp.config import Config
-from ssmtp.errors import ConfigError, bug
-from ssmtp.smtp.rules import EXTENSIONS, Rules
+from ssmtp.errors import ConfigError
 from ssmtp.spool.queue import Queue
 
 CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: struct ucred
-STACK = 256 * 1024  # octets, for each connection
 BUSY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 BREATH = 0.2  # seconds until the next try when descriptors have run out
 
@@ -51,9 +47,8 @@ def run(config_path: str, listen: str | None, spool: str | None) -> int:
     """
     guard.hide()
     guard.one_heap()
-    # Our threads share what openlog(3) knows; a socket for each line they do not.
-    journal.guest = True
-    acceptor = Acceptor(config_path, listen, spool)
+    journal.lasting = True
+    acceptor = Acceptor(config_path, listen, spool, clerks=forks.wanted())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: acceptor.stop())
     try:
@@ -67,32 +62,40 @@ class Acceptor:
     """The listeners and what is behind them."""
 
     def __init__(
-        self, config_path: str, listen: str | None, spool: str | None, **seconds: float
+        self,
+        config_path: str,
+        listen: str | None,
+        spool: str | None,
+        *,
+        clerks: int = 0,
+        **seconds: float,
     ) -> None:
+        """`clerks` is the number of further processes, for who has no threads yet."""
         config = configfile.load(config_path)
         self._made: list[listening.Listener] = []
         self._listeners: list[socket.socket] = []
-        self._threads: set[threading.Thread] = set()
         self._wake, self._stop = os.pipe()
         place = places.spool_path(config, spool)
-        queue = Queue.open(place, make=True, least=config.min_free_space, tell=_tell)
+        queue = Queue.open(place, make=True, least=config.min_free_space, tell=tell)
         try:
             queue.recover()
             path = self._listen(config, listen)
+            self._board = Switchboard(places.link_path(path))
+            tally = Tally(shared=clerks > 0)
             self.hall = Hall(
-                config_path,
-                queue,
-                Switchboard(places.link_path(path)),
-                _tell,
-                **seconds,
+                config_path, queue, self._board, tell, tally=tally, **seconds
             )
         except BaseException:
             self._stop_listening()
             queue.close()
             raise
+        self.clerks = Clerks(self.hall)
+        self._board.joined = self.clerks.joined
+        self.sessions = Sessions(self.hall, self.hall.leave)
         try:
             self._stranger = self._loopback_identity()
-            self.hall.link.start()
+            self.clerks.fork(clerks, self._forget)
+            self._board.start()
         except BaseException:
             self.close()
             raise
@@ -126,8 +129,8 @@ class Acceptor:
             if (host, port) not in there:
                 self._listeners.append(listening.loopback(host, port))
 
-    def _loopback_identity(self) -> Caller | None:
-        """Return in whose name mail from the loopback listeners is sent."""
+    def _loopback_identity(self) -> int | None:
+        """Return the uid in whose name mail from the loopback listeners is sent."""
         if all(one.family == socket.AF_UNIX for one in self._listeners):
             return None
         login = self.hall.config.listen_identity
@@ -137,7 +140,7 @@ class Acceptor:
                 "name the user in whose name such mail is sent",
             )
         try:
-            return accounts.caller_of(pwd.getpwnam(login).pw_uid)
+            return pwd.getpwnam(login).pw_uid
         except KeyError:
             raise ConfigError(
                 f"{self.hall.path}: ListenIdentity: there is no user {login}",
@@ -146,20 +149,22 @@ class Acceptor:
 
     def serve(self) -> None:
         """Accept connections until `stop`."""
-        threading.stack_size(STACK)
         poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
         by_fd = {}
         for one in self._listeners:
             one.setblocking(False)
-            poll.register(one, select.POLLIN)
             by_fd[one.fileno()] = one
+        for fd in (self._wake, *by_fd, *self.clerks.lines):
+            poll.register(fd, select.POLLIN)
         while True:
             ready = [fd for fd, _ in poll.poll()]
             if self._wake in ready:
                 return
             for fd in ready:
-                self._accept(by_fd[fd])
+                if fd in by_fd:
+                    self._accept(by_fd[fd])
+                elif not self.clerks.hear(fd):
+                    poll.unregister(fd)
 
     def stop(self) -> None:
         """End `serve`; may be called from a signal handler, and often."""
@@ -171,14 +176,22 @@ class Acceptor:
     def close(self) -> None:
         """Let the sessions come to their end, and leave nothing behind."""
         self._stop_listening()
-        self.hall.close()
-        until = time.monotonic() + self.hall.grace_seconds + 1
-        for thread in list(self._threads):
-            thread.join(max(0.0, until - time.monotonic()))
-        self.hall.link.close()
+        self.clerks.end()
+        self.sessions.end()
+        self.clerks.join()
+        self._board.close()
         self.hall.queue.close()
         for fd in (self.hall.closing, self._wake, self._stop):
             os.close(fd)
+
+    def _forget(self) -> None:
+        """Close what a clerk must not hold: whoever comes next has to find it free."""
+        for one in self._listeners:
+            one.close()
+        for made in self._made:
+            os.close(made.lock)
+        os.close(self._wake)
+        os.close(self._stop)
 
     def _stop_listening(self) -> None:
         for made in self._made:
@@ -195,70 +208,38 @@ class Acceptor:
             if error.errno in BUSY:
                 time.sleep(BREATH)  # until somebody hangs up
             return
-        try:
-            thread = threading.Thread(target=self._receive, args=(sock,), daemon=True)
-            self._threads.add(thread)
-            thread.start()
-        except RuntimeError:  # no more threads
-            self._threads.discard(thread)
+        uid = self._uid(sock)
+        if uid is None:
             sock.close()
-            time.sleep(BREATH)
-
-    def _receive(self, sock: socket.socket) -> None:
-        """Hold the session of one connection."""
-        try:
-            with sock:
-                self._hold(sock)
-        except OSError:
-            pass  # the client is gone
-        except Exception as error:  # a mistake of ours ends no other session
-            _tell(bug(error).what)
-        finally:
-            self._threads.discard(threading.current_thread())
-
-    def _hold(self, sock: socket.socket) -> None:
-        caller = self._caller(sock)
-        if caller is None:
             return
-        unix = sock.family == socket.AF_UNIX
-        why = self.hall.enter(caller.uid)
-        if why:
-            sock.settimeout(1.0)
-            sock.sendall(f"421 4.7.0 {why}; try again later\r\n".encode())
-            return
-        try:
-            Desk(self.hall, sock, self._rules(unix), caller, submitter=unix).run()
-        finally:
-            self.hall.leave(caller.uid)
+        if why := self.hall.enter(uid):
+            _refuse(sock, why)
+        elif not self.clerks.take(sock, uid, len(self.sessions.threads)):
+            if not self.sessions.begin(sock, uid):
+                time.sleep(BREATH)
 
-    def _caller(self, sock: socket.socket) -> Caller | None:
-        if sock.family == socket.AF_UNIX:
-            size = CREDENTIALS.size
-            peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-            return accounts.caller_of(CREDENTIALS.unpack(peer)[1])
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Routes can be strange, and sockets can be handed over to anywhere.
-        inside = _is_loopback(sock.getpeername()[0])
+    def _uid(self, sock: socket.socket) -> int | None:
+        """Return who calls; None for somebody who is not to be there."""
+        try:
+            if sock.family == socket.AF_UNIX:
+                size = CREDENTIALS.size
+                peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+                return int(CREDENTIALS.unpack(peer)[1])
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Routes can be strange, and sockets can be handed over to anywhere.
+            inside = _is_loopback(sock.getpeername()[0])
+        except OSError:  # it has gone
+            return None
         return self._stranger if inside else None
-
-    def _rules(self, unix: bool) -> Rules:
-        return Rules(
-            os.uname().nodename,
-            greeting="ESMTP ssmtp",
-            extensions=(*EXTENSIONS, "XSUBMIT") if unix else EXTENSIONS,
-            size_limit=self.hall.config.max_message_size or 0,
-            bare_names=True,
-            verbs=VERBS if unix else (),
-        )
 
 
 def _is_loopback(host: str) -> bool:
     return host.startswith("127.") or host in ("::1", "::ffff:127.0.0.1")
 
 
-def _tell(sentence: str) -> None:
-    journal.note(sentence, bad=True)
-    try:
-        sys.stderr.write(f"ssmtp: {sentence}\n")
-    except OSError:
-        pass
+def _refuse(sock: socket.socket, why: str) -> None:
+    with sock:
+        try:
+            sock.send(f"421 4.7.0 {why}; try again later\r\n".encode())
+        except OSError:
+            pass

@@ -16,9 +16,10 @@ from ssmtp import direct
 from ssmtp.accounts import Caller
 from ssmtp.agent import status
 from ssmtp.agent.limits import Limits
-from ssmtp.agent.link import Switchboard, Word
+from ssmtp.agent.link import Mouth, Switchboard, Word
+from ssmtp.agent.tally import Tally
 from ssmtp.config import Config
-from ssmtp.errors import Failure
+from ssmtp.errors import Deferred, Failure
 from ssmtp.spool.queue import Queue, owner_of
 
 PASSWD = "/etc/passwd"
@@ -56,10 +57,13 @@ class Hall:
         message_seconds: float = 900.0,
         grace_seconds: float = 5.0,
         wait_seconds: float = 600.0,
+        tally: Tally | None = None,
     ) -> None:
         self.path = path
         self.queue = queue
-        self.link = link
+        self.link: Mouth = link
+        self._board = link
+        self._asks: Callable[[str], Word] | None = None
         self.idle_seconds = idle_seconds
         self.message_seconds = message_seconds
         self.grace_seconds = grace_seconds
@@ -71,7 +75,9 @@ class Hall:
         self._site = _without_secrets(direct.site(path))
         self._stamp = self._files()
         self._accounts: dict[int, tuple[direct.Account, float]] = {}
-        self._limits = Limits(self._site.config)
+        tally = tally or Tally()
+        queue.share(tally)
+        self._limits = Limits(self._site.config, tally)
 
     @property
     def config(self) -> Config:
@@ -107,18 +113,29 @@ class Hall:
     def admit(self, uid: int, size: int) -> None:
         """Raise `Deferred` when a user may not send another message now."""
         self.room(uid, size)
-        with self._lock:
-            self._limits.message(uid, time.monotonic())
+        self._limits.message(uid, time.monotonic())
 
     def room(self, uid: int, size: int) -> None:
         """Raise `Deferred` when so many octets more are too many for a user."""
-        messages, octets = self.queue.usage(uid)
-        with self._lock:
-            self._limits.room(uid, messages, octets, size)
+        try:
+            self._limits.room(uid, *self.queue.usage(uid, fresh=False), size)
+        except Deferred:
+            # Perhaps something has left since it was counted.
+            self._limits.room(uid, *self.queue.usage(uid), size)
+
+    def forked(self, link: Mouth, asks: Callable[[str], Word]) -> None:
+        """Be the hall of a process of its own, which asks another one for verdicts."""
+        os.close(self.closing)
+        os.close(self._close)
+        self.closing, self._close = os.pipe()
+        self.link = link
+        self._asks = asks
 
     def verdict(self, name: str) -> Word:
         """Tell the sender of a message, and return what it says of it."""
-        link = self.link
+        if self._asks is not None:
+            return self._asks(name)
+        link = self._board
         link.expect(name)
         try:
             since = time.time()
@@ -135,12 +152,12 @@ class Hall:
                     entry.mailhubs, status.troubles(self.queue.path, since)
                 )
                 if trouble is not None:
-                    return _word(*trouble[:3])
+                    return word_of(*trouble[:3])
                 if self._ending:
-                    return _word(450, "4.3.2", "the agent is being restarted")
+                    return word_of(450, "4.3.2", "the agent is being restarted")
                 if not link.connected and waited > AWAY:
-                    return _word(450, "4.3.2", "no sender is there to send it")
-            return _word(450, "4.4.7", f"no verdict within {self.wait_seconds:g} s")
+                    return word_of(450, "4.3.2", "no sender is there to send it")
+            return word_of(450, "4.4.7", f"no verdict within {self.wait_seconds:g} s")
         finally:
             link.forget(name)
 
@@ -148,8 +165,8 @@ class Hall:
         """Return what is known of a message that is no longer queued."""
         failed = self.queue.look(name, failed=True)
         if failed is not None:
-            return _word(554, "5.0.0", failed.failed or "it could not be sent")
-        return _word(451, "4.4.7", "it has left the queue; the log tells why")
+            return word_of(554, "5.0.0", failed.failed or "it could not be sent")
+        return word_of(451, "4.4.7", "it has left the queue; the log tells why")
 
     def close(self) -> None:
         """Tell every session that the agent ends."""
@@ -198,5 +215,6 @@ def _without_secrets(site: direct.Site) -> direct.Site:
     return site
 
 
-def _word(code: int, status: str, text: str) -> Word:
+def word_of(code: int, status: str, text: str) -> Word:
+    """Return the verdict that the sender would say so."""
     return {"code": code, "status": status, "text": text}

@@ -7,22 +7,22 @@ times are handed in, in seconds.
 
 from __future__ import annotations
 
+from ssmtp.agent.tally import Tally
 from ssmtp.config import Config
 from ssmtp.errors import Deferred
 from ssmtp.smtp.reply import Reply
 
 CONNECTIONS = 400  # in all
 FOR_ROOT = 40  # of these, so that root gets in when users have taken the rest
-MINUTE = 60.0
 
 
 class Limits:
     """The limits of a configuration, and how far each uid has come."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, tally: Tally) -> None:
         self.config = config
+        self.tally = tally
         self._connections: dict[int, int] = {}
-        self._rates: dict[int, tuple[float, float]] = {}  # tokens, and when
 
     def enter(self, uid: int) -> str:
         """Count a connection in; return why it is not to be, or nothing."""
@@ -50,14 +50,9 @@ class Limits:
         a burst may take all of them at once. Root may do as root likes.
         """
         most = self.config.max_messages_per_minute
-        tokens, since = self._rates.get(uid, (float(most), now))
-        tokens = min(float(most), tokens + (now - since) * most / MINUTE)
-        if tokens < 1 and uid:
+        if uid and not self.tally.take(uid, now, most):
             words = f"uid {uid} has sent {most} messages within a minute"
             raise _later(450, "4.7.1", words, "MaxMessagesPerMinute")
-        self._rates[uid] = (max(0.0, tokens - 1), now)
-        if len(self._rates) > CONNECTIONS:
-            self._forget(now)
 
     def room(self, uid: int, messages: int, octets: int, more: int = 0) -> None:
         """Raise `Deferred` when a user has filled his part of the queue.
@@ -72,14 +67,6 @@ class Limits:
             words = f"uid {uid} has {octets} octets in the queue"
             words += f", and {more} are coming" if more else ""
             raise _later(452, "4.3.1", words, "MaxQueuedSize")
-
-    def _forget(self, now: float) -> None:
-        """Drop the buckets that are full again."""
-        self._rates = {
-            uid: (tokens, since)
-            for uid, (tokens, since) in self._rates.items()
-            if now - since < MINUTE
-        }
 
 
 def _later(code: int, status: str, words: str, key: str) -> Deferred:

@@ -18,7 +18,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ssmtp.errors import SystemTrouble
@@ -30,22 +30,63 @@ LATEST = 5.0
 EARLY_MOST = 100  # verdicts that are remembered for who asks in a moment
 
 
-class Switchboard:
-    """The acceptor's end: it listens, for one sender at a time; the latest counts."""
+class Mouth:
+    """Says words to the sender that is attached, if there is one, and never waits."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sender: socket.socket | None = None
-        self._waiting: dict[str, list[Word]] = {}
-        self._early: dict[str, Word] = {}
-        self._told = threading.Condition(self._lock)
-        self._listener: socket.socket | None = None
 
     @property
     def connected(self) -> bool:
         """Whether a sender listens."""
         return self._sender is not None
+
+    def attach(self, sender: socket.socket | None) -> None:
+        """Talk to this sender from now on; hang up on the one before."""
+        with self._lock:
+            before, self._sender = self._sender, sender
+        if before is not None:
+            _shut(before)
+
+    def new(self, name: str) -> None:
+        """Say that there is a message."""
+        self._say({"new": name})
+
+    def flush(self, name: str | None) -> None:
+        """Ask for a message, or all of them, to be tried now."""
+        self._say({"flush": name})
+
+    def _say(self, word: Word) -> None:
+        line = _line(word)
+        with self._lock:
+            sender = self._sender
+            if sender is None:
+                return
+            try:
+                sent = sender.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except OSError:
+                sent = 0
+            if sent < len(line):
+                # It is behind. It will look for itself when it comes back.
+                self._sender = None
+                _shut(sender)
+
+
+class Switchboard(Mouth):
+    """The acceptor's end: it listens, for one sender at a time; the latest counts.
+
+    `joined` is called with each sender that comes, and with None when it has gone.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self.joined: Callable[[socket.socket | None], None] = lambda sender: None
+        self._waiting: dict[str, list[Word]] = {}
+        self._early: dict[str, Word] = {}
+        self._told = threading.Condition(self._lock)
+        self._listener: socket.socket | None = None
 
     def start(self) -> None:
         """Listen; raises `SystemTrouble`."""
@@ -86,14 +127,6 @@ class Switchboard:
                 _shut(self._sender)
             self._told.notify_all()
 
-    def new(self, name: str) -> None:
-        """Say that there is a message."""
-        self._say({"new": name})
-
-    def flush(self, name: str | None) -> None:
-        """Ask for a message, or all of them, to be tried now."""
-        self._say({"flush": name})
-
     def expect(self, name: str) -> None:
         """Remember what will be said about a message, or just was, for `wait`."""
         with self._lock:
@@ -116,21 +149,6 @@ class Switchboard:
                 self._told.wait(left)
             return self._waiting[name][0]
 
-    def _say(self, word: Word) -> None:
-        line = _line(word)
-        with self._lock:
-            sender = self._sender
-            if sender is None:
-                return
-            try:
-                sent = sender.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-            except OSError:
-                sent = 0
-            if sent < len(line):
-                # It is behind. It will look for itself when it comes back.
-                self._sender = None
-                _shut(sender)
-
     def _accept(self) -> None:
         listener = self._listener
         assert listener is not None
@@ -142,10 +160,8 @@ class Switchboard:
                     return
                 time.sleep(AGAIN)
                 continue
-            with self._lock:
-                before, self._sender = self._sender, sender
-            if before is not None:
-                _shut(before)
+            self.attach(sender)
+            self.joined(sender)
             # Only from here on it hears of what is new.
             self._say({"flush": None, "rescan": True})
             threading.Thread(
@@ -169,8 +185,11 @@ class Switchboard:
         except OSError:
             pass
         with self._lock:
-            if self._sender is sender:
+            last = self._sender is sender
+            if last:
                 self._sender = None
+        if last:
+            self.joined(None)
         sender.close()
 
 

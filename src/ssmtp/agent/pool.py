@@ -8,7 +8,6 @@ connections, the more share one wait for the disk.
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ssmtp import accounts, submission
 from ssmtp.agent import aftermath, cargo
 from ssmtp.agent.cargo import Cargo
-from ssmtp.agent.loop import READABLE, Driver, Idle, Task, boottime, call
+from ssmtp.agent.loop import READABLE, Idle, Task, boottime, call
 from ssmtp.agent.site import Site
 from ssmtp.body import Body
 from ssmtp.config import Mailhub
@@ -33,7 +32,7 @@ from ssmtp.wire.channel import Channel
 from ssmtp.wire.connect import Link
 
 if TYPE_CHECKING:
-    from ssmtp.agent.sender import Sender
+    from ssmtp.agent.carrier import Carrier
 
 Talk = Generator[Any, Any, Any]
 
@@ -47,14 +46,15 @@ class Pool:
     `jobs` are ids, `hands` are claims that have begun and need another connection.
     """
 
-    def __init__(self, sender: Sender, hubs: list[Mailhub]) -> None:
-        self.sender = sender
+    def __init__(self, carrier: Carrier, hubs: list[Mailhub]) -> None:
+        self.carrier = carrier
         self.hubs = hubs
         self.site = Site(tuple(map(str, hubs)))
         self.jobs: deque[str] = deque()
         self.hands: deque[Claim] = deque()
         self.workers: set[Worker] = set()
         self.idle: list[Worker] = []
+        self.leaving: set[Worker] = set()  # because there were too many
         # What this mailhub was found not to take.
         self.careful = self.data = self.bare = False
 
@@ -62,6 +62,12 @@ class Pool:
     def opening(self) -> int:
         """How many connections are not ready yet."""
         return sum(1 for worker in self.workers if worker.relay is None)
+
+    @property
+    def surplus(self) -> int:
+        """How many connections there are beyond those that there may be."""
+        staying = len(self.workers) - len(self.leaving)
+        return staying - self.carrier.most(self)
 
     def dispatch(self, now: float) -> None:
         """Give the waiting messages to idle connections, or open new ones."""
@@ -72,25 +78,22 @@ class Pool:
         opening = self.opening
         wanted -= opening
         ready = len(self.workers) - opening
-        most = self.sender.config.connections
+        most = self.carrier.most(self)
         while wanted > 0 and self.site.may_open(now, ready, opening, most):
             Worker(self).start()
             opening += 1
             wanted -= 1
 
+    def shrink(self) -> None:
+        """Let idle connections end that are too many; others see for themselves."""
+        for _ in range(self.surplus):
+            if self.idle:
+                self.idle[-1].leave()
+
     def failed(self, failure: Failure) -> None:
         """Note that there is no connection to be had."""
-        self.sender.give_back(self)
-        if self.site.failed(boottime(), failure, random.random()):
-            self.sender.note(failure.sentence(), bad=True)
-        self.sender.changed()
-
-    def opened(self) -> None:
-        """Note that a connection is ready."""
-        kind = self.site.kind
-        if self.site.opened(boottime()):
-            self.sender.note(f"{self.hubs[0]} can be used again ({kind})")
-        self.sender.changed()
+        self.carrier.give_back(self)
+        self.carrier.failed(self, failure)
 
     def judged(self, result: Result) -> None:
         """Note how the mailhub took a message."""
@@ -99,12 +102,9 @@ class Pool:
         if result.busy:
             first = next((o.failure for o in result.outcomes if o.failure), None)
             what = first.what if first is not None else f"{self.hubs[0]} is busy"
-            if self.site.stumbled(boottime(), what, random.random()):
-                self.sender.note(what, bad=True)
-                self.sender.changed()
-        elif self.site.worked(boottime()):
-            self.sender.note(f"{self.hubs[0]} takes messages again")
-            self.sender.changed()
+            self.carrier.stumbled(self, what)
+        else:
+            self.carrier.worked(self)
 
 
 class Worker:
@@ -112,40 +112,38 @@ class Worker:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self.sender = pool.sender
+        self.carrier = pool.carrier
         self.relay: Relay | None = None
-        self.driver: Driver | None = None
         self.task: Task | None = None
 
     def start(self) -> None:
         """Begin to connect."""
         self.pool.workers.add(self)
-        loop = self.sender.loop
-        if self.sender.threads:
-            self.driver = Driver(loop, self._run(), self._ended)
-        else:
-            self.task = loop.start(self._run(), self._ended)
+        self.task = self.carrier.loop.start(self._run(), self._ended)
 
     def wake(self, word: str) -> None:
         """Let an idle connection go on, or leave."""
-        if self.driver is not None:
-            self.driver.wake(word)
-        elif self.task is not None:
-            self.sender.loop.wake(self.task, word)
+        if self.task is not None:
+            self.carrier.loop.wake(self.task, word)
+
+    def leave(self) -> None:
+        """Let an idle connection end."""
+        self.pool.idle.remove(self)
+        self.pool.leaving.add(self)
+        self.wake(LEAVE)
 
     def interrupt(self, words: str) -> None:
         """Break off what is being waited for."""
-        if self.driver is not None:
-            self.driver.interrupt(Broken(words))
-        elif self.task is not None:
-            self.sender.loop.interrupt(self.task, Broken(words))
+        if self.task is not None:
+            self.carrier.loop.interrupt(self.task, Broken(words))
 
     def _ended(self, value: object, error: BaseException | None) -> None:
         self.pool.workers.discard(self)
+        self.pool.leaving.discard(self)
         if self in self.pool.idle:
             self.pool.idle.remove(self)
         if error is not None:
-            self.sender.stumbled_over(error)
+            self.carrier.stumbled_over(error)
 
     def _run(self) -> Talk:
         pool = self.pool
@@ -162,7 +160,7 @@ class Worker:
         try:
             self.relay = relay
             relay.careful = pool.careful
-            pool.opened()
+            self.carrier.opened(pool)
             while (yield from self._next(channel, relay)):
                 pass
         except Broken:
@@ -171,7 +169,7 @@ class Worker:
             channel.close()
 
     def _open(self) -> Talk:
-        config = self.sender.fresh_config()
+        config = self.carrier.fresh_config()
         hubs = self.pool.hubs
         credentials = from_config(config, Options("sendmail"), hubs)
         if credentials is not None and config.auth_pass_command:
@@ -193,18 +191,20 @@ class Worker:
                 )
             )
 
-        return (yield from submission.reach(config, hubs, 0, self.sender.trace, begin))
+        return (yield from submission.reach(config, hubs, 0, self.carrier.trace, begin))
 
     def _next(self, channel: Channel, relay: Relay) -> Talk:
         """Take the next message, or wait for one; False when it is time to leave."""
-        claim = self.sender.next_claim(self.pool)
+        surplus = self.pool.surplus > 0
+        claim = None if surplus else self.carrier.next_claim(self.pool)
         if claim is not None:
             return (yield from self._carry(channel, relay, claim))
-        if self.sender.stopping:
+        if surplus or self.carrier.stopping:
+            self.pool.leaving.add(self)
             yield from channel.converse(relay.farewell())
             return False
         self.pool.idle.append(self)
-        until = boottime() + self.sender.config.idle_timeout
+        until = boottime() + self.carrier.config.idle_timeout
         word = yield Idle(until, channel.fileno())
         if word == GO_ON:
             return True
@@ -218,26 +218,26 @@ class Worker:
 
     def _carry(self, channel: Channel, relay: Relay, claim: Claim) -> Talk:
         """Submit one message; False when the connection is of no more use."""
-        sender, entry = self.sender, claim.entry
+        carrier, entry = self.carrier, claim.entry
         numbers = aftermath.turn(entry, relay.offers.limits.get("RCPTMAX", 0))
         begun = boottime()
-        if sender.begins(claim):
-            yield sender.commits.work(claim.begin)
         load = Cargo(claim)
         try:
+            if carrier.begins(claim):
+                yield carrier.commits.begin(claim)
             result = yield from self._submit(channel, relay, load, claim, numbers)
         except Again as again:
             self.pool.data = self.pool.data or again.data
             self.pool.hands.append(claim)
             return False
         except SystemTrouble as failure:
-            sender.disk_trouble(failure)
-            yield from sender.put_back(claim)
+            carrier.disk_trouble(failure)
+            yield from carrier.put_back(claim)
             return False
         except Exception as error:
             # After three times it is put aside; until then it may be chance.
-            sender.stumbled_over(error)
-            sender.forget(claim)
+            carrier.stumbled_over(error)
+            carrier.forget(claim)
             return False
         finally:
             load.close()
@@ -247,13 +247,13 @@ class Worker:
             return False
         if result.trouble is not None:
             self.pool.failed(result.trouble)
-            yield from sender.put_back(claim)
+            yield from carrier.put_back(claim)
             return False
         for outcome in result.outcomes:
             outcome.number = numbers[outcome.number]
         self.pool.judged(result)
         hub = relay.session.hub
-        yield from sender.settle(claim, result, hub, boottime() - begun)
+        yield from carrier.settle(claim, result, hub, boottime() - begun)
         return result.usable
 
     def _submit(
@@ -274,8 +274,8 @@ class Worker:
                 for at in range(len(numbers))
             ]
             return result
-        limits = [self.sender.config.messages_per_connection]
+        limits = [self.carrier.config.messages_per_connection]
         if "MAILMAX" in relay.offers.limits:
             limits.append(relay.offers.limits["MAILMAX"])
-        last = relay.done + 1 >= min(limits) or self.sender.stopping
+        last = relay.done + 1 >= min(limits) or self.carrier.stopping
         return (yield from channel.converse(relay.give(envelope, load, last=last)))

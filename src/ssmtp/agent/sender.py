@@ -1,11 +1,11 @@
 """The agent's half with the network and the password: from the queue to the mailhub.
 
-    queue ──due──▶ jobs ──claim──▶ Worker (pool) ──Result──▶ plan ──▶ commits ──▶ queue
-                                                                  └─▶ log, XWAIT
+    queue ──due──▶ jobs ──▶ carrier ──▶ over
 
 What it knows is in the queue; all that is kept in memory may be lost. It learns of new
 messages from the acceptor (`link`), and looks through the queue itself when it starts,
-when a message falls due, and every now and then.
+when a message falls due, and every now and then. How messages are carried is told in
+`carrier`; when many wait, other processes carry some of them (`crew`).
 """
 
 from __future__ import annotations
@@ -15,25 +15,21 @@ import os
 import random
 import signal
 import time
-from collections.abc import Generator
 from types import FrameType
 from typing import Any
 
 from ssmtp import configfile, guard, journal
-from ssmtp.agent import aftermath, notices, places
-from ssmtp.agent.commits import Commits
+from ssmtp.agent import aftermath, crew, forks, notices, places
+from ssmtp.agent.carrier import Carrier, Talk, Verdict
+from ssmtp.agent.crew import Crew
 from ssmtp.agent.link import Ear
-from ssmtp.agent.loop import Idle, Loop, boottime, call
-from ssmtp.agent.pool import LEAVE, Pool
+from ssmtp.agent.loop import Idle, boottime, call
+from ssmtp.agent.pool import Pool
 from ssmtp.agent.rate import Rate
-from ssmtp.config import Config, Mailhub
-from ssmtp.errors import EX_OK, Failure, SystemTrouble, bug
-from ssmtp.smtp.outcomes import DOUBT, Result
-from ssmtp.spool.queue import LONGEST, Claim, Queue
-from ssmtp.trace import Trace
+from ssmtp.config import Config
+from ssmtp.errors import EX_OK, Failure, SystemTrouble
+from ssmtp.spool.queue import Claim, Queue
 from ssmtp.values import mailhub
-
-Talk = Generator[Any, Any, Any]
 
 AT_ONCE = 2000  # ids from one look through the queue
 SEEN_MOST = 5000  # ids in memory
@@ -42,8 +38,6 @@ LOOK_BELOW = 1000  # no look while there are more
 LOOK_EVERY = 30.0  # seconds
 GLANCE_EVERY = 1.0  # seconds; whether anything is new, where the acceptor does not say
 STATUS_EVERY = 60.0
-STOP_SECONDS = 30.0
-CONNECT_SECONDS = 5.0
 DISK_PAUSE = 60.0
 
 
@@ -63,8 +57,9 @@ def run(config_path: str, spool: str | None, link: str | None) -> int:
         least=config.min_free_space,
         tell=lambda sentence: _log(sentence, True),
     )
+    lines = crew.fork(config, queue, forks.wanted())
     queue.recover()
-    sender = Sender(config, queue, Ear(link))
+    sender = Sender(config, queue, Ear(link), lines)
     with_signals(sender)
     sender.run()
     queue.close()
@@ -90,27 +85,25 @@ def _log(sentence: str, bad: bool = False) -> None:
     journal.note(sentence, bad=bad)
 
 
-class Sender:
+class Sender(Carrier):
     """All that is known of the messages on their way."""
 
-    def __init__(self, config: Config, queue: Queue, ear: Ear) -> None:
-        self.config = config
-        self.queue = queue
+    def __init__(
+        self,
+        config: Config,
+        queue: Queue,
+        ear: Ear,
+        lines: list[crew.Line] | None = None,
+    ) -> None:
+        super().__init__(config, queue)
         self.ear = ear
-        self.loop = Loop()
-        self.commits = Commits()
-        self.threads = True  # for the connections; without, the loop drives them
+        self.crew = Crew(self, lines or [])
         self.rate = Rate(config.rate_limit)
-        self.trace = Trace(journal.dialogue) if config.debug else None
-        self.stop_wanted = self.look_wanted = self.stopping = False
+        self.stop_wanted = self.look_wanted = False
         self.seen: set[str] = set()
-        self.active: set[str] = set()
-        self.begun: set[str] = set()
-        self.forced: set[str] = set()
         self.suspect: str | None = None
         self.counts = {"sent": 0, "refused": 0, "deferred": 0, "doubt": 0}
         self.last_sent: int | None = None
-        self._stop_by = self._connect_by = 0.0
         self._look_at = self._glance_at = 0.0
         self._looking = self._sorting = False
         self._sorted: set[str] = set()
@@ -118,34 +111,30 @@ class Sender:
         self._stamp = -1
         self._blocked_until = 0.0
         self._status_at = 0.0
-        self._config_stamp = self._stamps()
-        self._read_again = False
-        self.pools: dict[tuple[str, ...], Pool] = {}
-        self.default = self._pool(config.mailhubs)
         self._restore()
 
     # -- the turns
 
     def run(self) -> None:
         """Work until told to stop."""
-        self.loop.lock.acquire()
         if self.ear.path is not None:
-            self.loop.start(self._listen(), self._surprised)
+            self.loop.start(self._listen(), self.surprised)
+        self.crew.listen()
         try:
             while True:
                 now = boottime()
                 self._signals(now)
-                if self._finished():
+                if self.finished() and not self.crew.lines:
                     break
                 if not self.stopping:
                     self._look(now)
                     self._sort()
+                    self.crew.share(now)
                     self._dispatch(now)
                     self._news(now)
                 self._write_status(now)
                 self.loop.turn(self._until(boottime()))
         finally:
-            self.loop.lock.release()
             self.commits.close()
             self.write_status(running=False)
             self.ear.close()
@@ -154,38 +143,17 @@ class Sender:
         if self.look_wanted:
             self.look_wanted = False
             self._read_again = True
+            self.crew.read_again()
             self.flush()
         if self.stop_wanted and not self.stopping:
-            self.stopping = True
-            self._stop_by = now + STOP_SECONDS
-            self._connect_by = now + CONNECT_SECONDS
-            for pool in self.pools.values():
-                self.give_back(pool)
-                for worker in [*pool.idle]:
-                    worker.wake(LEAVE)
-        if self.stopping and now >= self._stop_by:
-            self._stop_by = now + STOP_SECONDS
-            for pool in self.pools.values():
-                for worker in [*pool.workers]:
-                    worker.interrupt("was left because this program had to end")
-
-    def _finished(self) -> bool:
-        """Tell whether nothing is under way any more.
-
-        What is being connected has a little time, so that a refused password is noted.
-        """
-        if not self.stopping:
-            return False
-        workers = [w for pool in self.pools.values() for w in pool.workers]
-        if boottime() >= self._connect_by:
-            workers = [worker for worker in workers if worker.relay is not None]
-        return not self.active and not workers
+            self.stop(now)
+            self.crew.dismiss()
+        self.press(now)
 
     def _until(self, now: float) -> float:
         """Return when there is something to do without being asked."""
         if self.stopping:
-            early = now < self._connect_by
-            return self._connect_by if early else self._stop_by
+            return self.until_pressed(now)
         until = now + (GLANCE_EVERY if self.ear.path is None else LOOK_EVERY)
         if not self._looking and len(self.seen) <= LOOK_BELOW:
             until = min(until, max(self._look_at, now))
@@ -203,9 +171,7 @@ class Sender:
     def _dispatch(self, now: float) -> None:
         if now < self._blocked_until or self.rate.wait(now):
             return
-        for pool in self.pools.values():
-            if pool.jobs or pool.hands:
-                pool.dispatch(now)
+        self.dispatch(now)
 
     # -- what there is to do
 
@@ -276,7 +242,7 @@ class Sender:
         limit = AT_ONCE + len(self.seen)
         wall = time.time()
         search = call(lambda: self.queue.due(wall, limit))
-        self.loop.start(self._take(search, wall, limit), self._surprised)
+        self.loop.start(self._take(search, wall, limit), self.surprised)
 
     def _sort(self) -> None:
         """While the usual mailhub is away, find the messages that have another."""
@@ -287,7 +253,7 @@ class Sender:
         self._sorting = True
         self._sorted.update(names)
         look = call(lambda: [(n, self.queue.look(n)) for n in names])
-        self.loop.start(self._sort_out(look), self._surprised)
+        self.loop.start(self._sort_out(look), self.surprised)
 
     def _sort_out(self, look: Any) -> Talk:
         try:
@@ -344,8 +310,7 @@ class Sender:
                 self.disk_trouble(failure)
                 return None
             if claim is None:
-                self._drop(name)
-                self._stamp = -1  # it may just be coming in: glance again
+                self.gone(name)
             elif self._fits(claim, pool):
                 return claim
         return None
@@ -353,18 +318,17 @@ class Sender:
     def _fits(self, claim: Claim, pool: Pool) -> bool:
         """Tell whether a message is to be sent here and now; else see to it."""
         entry = claim.entry
-        now = time.time()
-        if now < entry.next <= now + LONGEST and claim.id not in self.forced:
+        if self.is_early(entry):
             claim.show_next()
             claim.release()
             self._drop(claim.id)
-            self._plan_look(entry.next)
+            self.plan_look(entry.next)
             return False
         if entry.crashed >= aftermath.CRASHES_MOST:
-            self.loop.start(self._quarantine(claim), self._surprised)
+            self.loop.start(self._quarantine(claim), self.surprised)
             return False
         if not entry.open:
-            self.loop.start(self._finish(claim, pool), self._surprised)
+            self.loop.start(self._finish(claim, pool), self.surprised)
             return False
         if entry.mailhubs:
             own = self._own_pool(entry.mailhubs)
@@ -386,69 +350,15 @@ class Sender:
 
     def begins(self, claim: Claim) -> bool:
         """Note that a message is on its way; True if that is news for its file."""
-        self.active.add(claim.id)
-        self.forced.discard(claim.id)
         if claim.id == self.suspect:
             self.suspect = None
         if claim.entry.crashed and claim.id not in self.begun:
             self.suspect = claim.id  # the others wait until it is over
             notices.log_crash(claim.entry, self.config)
-        if claim.id not in self.begun:
-            self.begun.add(claim.id)
+        news = super().begins(claim)
+        if news:
             self.rate.take(boottime())
-            return True
-        return False
-
-    def settle(self, claim: Claim, result: Result, hub: str, seconds: float) -> Talk:
-        """Make what became of a message durable, then tell it."""
-        entry = claim.entry
-        made = aftermath.plan(
-            entry, result.outcomes, self.config, time.time(), random.random()
-        )
-        if any(outcome.state == DOUBT for outcome in result.outcomes):
-            # Said before anything can go wrong, for it may arrive twice.
-            self._log(claim, result, hub, seconds)
-        try:
-            if made.sends_all(entry):
-                yield self.commits.work(claim.done)
-            else:
-                config, queue = self.config, self.queue
-                yield self.commits.work(
-                    lambda: aftermath.carry_out(made, claim, queue, config, hub)
-                )
-        except Failure as failure:
-            self.disk_trouble(failure)
-            self._plan_look(time.time() + aftermath.SOON)
-        except Exception as error:
-            self.stumbled_over(error)
-        else:
-            if entry.open and not made.sends_all(entry):
-                self._plan_look(made.next_try)
-            if made.reports:
-                self._plan_look(time.time())
-        self._over(claim.id)
-        self._tell(claim, result, made, hub, seconds)
-
-    def give_back(self, pool: Pool) -> None:
-        """Give back what waits for another connection, for there will be none soon."""
-        while pool.hands:
-            self.loop.start(self.put_back(pool.hands.popleft()), self._surprised)
-
-    def put_back(self, claim: Claim) -> Talk:
-        """Give a message back that nothing was found out about."""
-        try:
-            yield self.commits.work(lambda: claim.settle([], time.time()))
-        except Failure as failure:
-            self.disk_trouble(failure)
-        claim.release()
-        self._over(claim.id)
-        self._look_at = min(self._look_at, boottime() + 1.0)
-
-    def forget(self, claim: Claim) -> None:
-        """Give a message back whose try leaves no word."""
-        claim.release()
-        self._over(claim.id)
-        self._look_at = min(self._look_at, boottime() + 1.0)
+        return news
 
     def _finish(self, claim: Claim, pool: Pool) -> Talk:
         """End a message that was decided before a crash."""
@@ -462,8 +372,8 @@ class Sender:
             self.disk_trouble(failure)
         except Exception as error:
             self.stumbled_over(error)
-        self._plan_look(time.time())  # there may be a report
-        self._over(claim.id)
+        self.plan_look(time.time())  # there may be a report
+        self.over(claim.id)
 
     def _quarantine(self, claim: Claim) -> Talk:
         """Put a message aside that was the last thing we did, three times."""
@@ -476,55 +386,51 @@ class Sender:
             self.disk_trouble(failure)
         self.note(f"{claim.id} was put into failed/: {reason}", bad=True)
         self.ear.done(claim.id, 554, "5.3.0", reason)
-        self._over(claim.id)
+        self.over(claim.id)
 
-    def _over(self, name: str) -> None:
+    def over(self, name: str, *, look: float = 0.0) -> None:
+        """Forget a message, and look through the queue after so many seconds."""
         self.active.discard(name)
         self.begun.discard(name)
         if self.suspect == name:
             self.suspect = None
         self._drop(name)
+        if look:
+            self._look_at = min(self._look_at, boottime() + look)
+
+    def gone(self, name: str) -> None:
+        """Forget a message that somebody else has, or that is gone."""
+        self._drop(name)
+        self._stamp = -1  # it may just be coming in: glance again
 
     def _drop(self, name: str) -> None:
         self.seen.discard(name)
         self.forced.discard(name)
         self._sorted.discard(name)
+        self.crew.mine.discard(name)
 
-    def _plan_look(self, wall: float) -> None:
+    def plan_look(self, wall: float) -> None:
         """Look through the queue when that time has come."""
         self._look_at = min(self._look_at, boottime() + max(0.0, wall - time.time()))
-        self.loop.post(lambda: None)
 
-    def _tell(
-        self,
-        claim: Claim,
-        result: Result,
-        made: aftermath.Plan,
-        hub: str,
-        seconds: float,
+    def settled(
+        self, name: str, states: list[str], verdict: Verdict | None, *, accepted: bool
     ) -> None:
-        """Log what became of a message, and say it to whoever waits."""
-        states = [state for _, state, _ in made.records]
+        """Forget a message; count what its recipients came to, tell the verdict."""
+        self.over(name)
         for state in states:
-            key = state if state in self.counts else "refused"
-            self.counts[key] += 1
-        if result.receipt is not None:
+            self.counts[state if state in self.counts else "refused"] += 1
+        if accepted:
             self.last_sent = int(time.time())
-        if not any(outcome.state == DOUBT for outcome in result.outcomes):
-            self._log(claim, result, hub, seconds)
-        if not made.at_once:
-            self.ear.done(claim.id, *notices.verdict(made, claim.entry))
-
-    def _log(self, claim: Claim, result: Result, hub: str, seconds: float) -> None:
-        notices.log_outcomes(claim.entry, result, hub, seconds, self.config.log_file)
+        if verdict is not None:
+            self.ear.done(name, *verdict)
 
     # -- mailhubs
 
-    def _pool(self, hubs: list[Mailhub]) -> Pool:
-        key = tuple(map(str, hubs))
-        if key not in self.pools:
-            self.pools[key] = Pool(self, hubs)
-        return self.pools[key]
+    def most(self, pool: Pool) -> int:
+        """Return how many connections of this pool there may be in this process."""
+        lent = self.crew.lent if pool is self.default else 0
+        return self.config.connections - lent
 
     def _own_pool(self, names: list[str]) -> Pool:
         """Return the pool of mailhubs that a message names itself."""
@@ -532,57 +438,59 @@ class Sender:
         if found is not None:
             return found
         try:
-            return self._pool([mailhub(name) for name in names])
+            return self.pool_of([mailhub(name) for name in names])
         except ValueError:
             self.note(f"{names[0]} is no mailhub; the configured one is used")
             return self.default
 
-    def fresh_config(self) -> Config:
-        """Return the configuration, read again if it has changed."""
-        stamps = self._stamps()
-        changed = stamps != self._config_stamp
-        if changed or self._read_again:
-            config = configfile.load(self.config.path)
-            self._config_stamp, self._read_again = stamps, False
-            self.config = config
-            self.trace = Trace(journal.dialogue) if config.debug else None
-            self.rate = Rate(config.rate_limit)
+    def configured(self, changed: bool) -> None:
+        """Do what follows from a configuration that was read again."""
+        self.rate = Rate(self.config.rate_limit)
         if changed:
             # Whoever changed it wants to see whether it works now. Only asking for
             # everything to be tried is not enough: accounts are locked that way.
             for pool in self.pools.values():
                 pool.site.refusals.clear()
-        return self.config
 
-    def _stamps(self) -> tuple[int, ...]:
-        """Return what changes when the configuration or the password file does."""
-        found = []
-        for path in (self.config.path, self.config.auth_pass_file):
-            if path:
-                try:
-                    found.append(os.stat(path).st_mtime_ns)
-                except OSError:
-                    found.append(-1)
-        return tuple(found)
+    def failed(self, pool: Pool, failure: Failure) -> None:
+        """Note that there is no connection to be had."""
+        if pool.site.failed(boottime(), failure, random.random()):
+            self.note(failure.sentence(), bad=True)
+        self.changed()
+
+    def opened(self, pool: Pool) -> None:
+        """Note that a connection is ready."""
+        kind = pool.site.kind
+        if pool.site.opened(boottime()):
+            self.note(f"{pool.hubs[0]} can be used again ({kind})")
+        self.changed()
+
+    def stumbled(self, pool: Pool, what: str) -> None:
+        """Note a message that the mailhub would not look at."""
+        if pool.site.stumbled(boottime(), what, random.random()):
+            self.note(what, bad=True)
+            self.changed()
+
+    def worked(self, pool: Pool) -> None:
+        """Note that the mailhub judged a message."""
+        if pool.site.worked(boottime()):
+            self.note(f"{pool.hubs[0]} takes messages again")
+            self.changed()
 
     # -- trouble, and telling of it
 
-    def note(self, sentence: str, *, bad: bool = False) -> None:
-        """Log something that concerns no single message."""
-        _log(sentence, bad)
-
     def disk_trouble(self, failure: Failure) -> None:
         """Stop for a while: it is this machine, not the mail."""
+        self.blocked(failure.sentence())
+
+    def is_blocked(self, now: float) -> bool:
+        """Tell whether nothing is to be carried for a while."""
+        return now < self._blocked_until
+
+    def blocked(self, sentence: str) -> None:
+        """Carry nothing for a while, and log why."""
         self._blocked_until = boottime() + DISK_PAUSE
-        self.note(failure.sentence(), bad=True)
-
-    def stumbled_over(self, error: BaseException) -> None:
-        """Log a mistake of ours; the message counts it as a crash."""
-        self.note(bug(error).sentence(), bad=True)
-
-    def _surprised(self, value: object, error: BaseException | None) -> None:
-        if error is not None:
-            raise error
+        self.note(sentence, bad=True)
 
     def _news(self, now: float) -> None:
         """Write to the administrator about trouble that lasts."""
@@ -590,7 +498,7 @@ class Sender:
             if pool.site.news_due(now, self.config.warning_after):
                 pool.site.told = True
                 self.changed()
-                self.loop.start(self._write_notice(pool), self._surprised)
+                self.loop.start(self._write_notice(pool), self.surprised)
 
     def _write_notice(self, pool: Pool) -> Talk:
         config, queue, site = self.config, self.queue, pool.site
@@ -598,12 +506,11 @@ class Sender:
             yield self.commits.work(lambda: notices.write(queue, config, site))
         except Failure as failure:
             self.disk_trouble(failure)
-        self._plan_look(time.time())
+        self.plan_look(time.time())
 
     def changed(self) -> None:
         """Have site.json written soon."""
         self._status_at = 0.0
-        self.loop.post(lambda: None)
 
     def _write_status(self, now: float) -> None:
         if now >= self._status_at:
@@ -616,16 +523,18 @@ class Sender:
         sites = []
         for pool in self.pools.values():
             record = pool.site.record(now, wall)
-            record["connections"] = len(pool.workers)
+            others = self.crew.connections if pool is self.default else 0
+            record["connections"] = len(pool.workers) + others
             sites.append(record)
+        active = len(self.active) + self.crew.active
         text = json.dumps(
             {
                 "version": 1,
                 "time": int(wall),
                 "pid": os.getpid(),
                 "running": running,
-                "ready": len(self.seen) - len(self.active),
-                "active": len(self.active),
+                "ready": len(self.seen) - active,
+                "active": active,
                 **self.counts,
                 "last_sent": self.last_sent,
                 "sites": sites,

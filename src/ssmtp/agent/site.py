@@ -70,10 +70,16 @@ class Site:
     def failed(self, now: float, failure: Failure, chance: float) -> bool:
         """Note that no connection came about; True when this is news."""
         kind = kind_of(failure)
+        return self.troubled(now, kind, failure.what, failure.next_step, chance)
+
+    def troubled(
+        self, now: float, kind: str, what: str, next_step: str, chance: float
+    ) -> bool:
+        """Do as `failed` does, for a failure that is told in words."""
         if kind == "auth":
             self.refusals = [at for at in self.refusals if 0 <= now - at < HOUR]
             self.refusals.append(now)
-        return self._trouble(now, kind, failure.what, failure.next_step, chance)
+        return self._trouble(now, kind, what, next_step, chance)
 
     def stumbled(self, now: float, what: str, chance: float) -> bool:
         """Note a message that the mailhub would not look at; True when this is news."""

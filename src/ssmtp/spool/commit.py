@@ -27,13 +27,14 @@ _NO_LINK = (errno.ENOENT, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP)
 
 
 class _Round:
-    """One `fsync` and what came of it for all who waited for it."""
+    """One `fsync`, what came of it, and a gate for each who waits for it."""
 
-    __slots__ = ("ended", "errno")
+    __slots__ = ("ended", "errno", "gates")
 
     def __init__(self) -> None:
         self.ended = False
-        self.errno = 0
+        self.errno = errno.EIO  # until it is known to be good
+        self.gates: list[threading.Lock] = []
 
 
 class Folder:
@@ -42,7 +43,7 @@ class Folder:
     def __init__(self, fd: int, path: str) -> None:
         self.fd = fd
         self.path = path
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._next = _Round()
         self._running = False
         # Such files are given their name by way of /proc.
@@ -54,25 +55,52 @@ class Folder:
 
     def sync(self) -> None:
         """Make all changes of names that were made before durable; raises OSError."""
-        with self._changed:
+        gate = None
+        with self._lock:
             turn = self._next
-            while self._running and not turn.ended:
-                self._changed.wait()
-            if turn.ended:
-                _raise(turn)
-                return
+            if self._running:
+                gate = threading.Lock()
+                gate.acquire()
+                turn.gates.append(gate)
             self._running = True
+        if gate is not None:
+            try:
+                gate.acquire()
+            except BaseException:
+                self._leave(turn, gate)
+                raise
+        self._go_on(turn)
+        if turn.errno:
+            raise OSError(turn.errno, os.strerror(turn.errno))
+
+    def _leave(self, turn: _Round, gate: threading.Lock) -> None:
+        """Wait no longer, unless others rely on us already."""
+        try:
+            turn.gates.remove(gate)
+        except ValueError:
+            self._go_on(turn)
+
+    def _go_on(self, turn: _Round) -> None:
+        """Do what is to be done behind an open gate."""
+        if turn.ended:
+            _wake(turn.gates)
+        else:
+            self._run(turn)
+
+    def _run(self, turn: _Round) -> None:
+        """Run the `fsync` of a round, and let somebody run the next one."""
+        with self._lock:
             self._next = _Round()
         try:
             os.fsync(self.fd)
+            turn.errno = 0
         except OSError as error:
-            turn.errno = error.errno or -1
+            turn.errno = error.errno or errno.EIO
         finally:
-            with self._changed:
+            with self._lock:
                 turn.ended = True
-                self._running = False
-                self._changed.notify_all()
-        _raise(turn)
+                self._running = _wake(self._next.gates)
+            _wake(turn.gates)
 
     def create(self, name: str, fill: Callable[[int], None]) -> None:
         """Make the new file `name`, 0600, with what `fill` writes, durably.
@@ -127,13 +155,19 @@ class Folder:
             pass
 
 
+def _wake(gates: list[threading.Lock]) -> bool:
+    """Open the gate of one who waits, who opens the next; False if nobody does.
+
+    To wake all at once would have them wait for each other.
+    """
+    if gates:
+        gates.pop().release()
+        return True
+    return False
+
+
 def _remove(directory: int, name: str) -> None:
     try:
         os.unlink(name, dir_fd=directory)
     except OSError:
         pass
-
-
-def _raise(turn: _Round) -> None:
-    if turn.errno:
-        raise OSError(turn.errno, os.strerror(turn.errno))

@@ -72,9 +72,9 @@ def synchronise(directory: int) -> None:
 
 def write(fd: int, data: bytes) -> None:
     """Write all of `data`; raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    written = 0
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:] if written else data)
 
 
 def close(fd: int) -> None:

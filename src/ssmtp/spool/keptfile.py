@@ -58,6 +58,10 @@ STATES = ("deferred", "refused", "in-doubt")
 STATE_WIDTH = 8
 OCTETS_WIDTH = 12
 
+# Most times that are read are those of the same few seconds.
+_seconds: dict[str, int] = {}
+_SECONDS_MOST = 64
+
 # Options whose value is the next word: what follows them is no option, whatever it
 # looks like.
 _TAKES_VALUE = frozenset("-f -F -r -C -N -R -V -B -L -O -X -h -p -A -au -am".split())
@@ -294,13 +298,20 @@ def seconds(value: str) -> int:
 
     `calendar`, which could do it, takes 20 ms to import.
     """
+    known = _seconds.get(value)
+    if known is not None:
+        return known
     try:
-        year, month, day = (int(part) for part in value[:10].split("-"))
-        hour, minute, second = (int(part) for part in value[11:19].split(":"))
+        year, month, day = map(int, value[:10].split("-"))
+        hour, minute, second = map(int, value[11:19].split(":"))
     except ValueError:
         raise ValueError("has a strange time line") from None
     # Years that begin in March have their leap day at the end.
     year, month = (year, month - 3) if month > 2 else (year - 1, month + 9)
     days = year * 365 + year // 4 - year // 100 + year // 400
     days += (153 * month + 2) // 5 + day - 719469
-    return ((days * 24 + hour) * 60 + minute) * 60 + second
+    known = ((days * 24 + hour) * 60 + minute) * 60 + second
+    if len(_seconds) >= _SECONDS_MOST:
+        _seconds.clear()
+    _seconds[value] = known
+    return known

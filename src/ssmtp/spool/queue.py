@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ssmtp.spool.commit import Folder
+    from ssmtp.spool.queueusage import Ledger
 
 __all__ = ["Claim", "Draft", "Entry", "NoSpace", "Queue", "Recipient", "owner_of"]
 
@@ -157,7 +158,7 @@ class Queue:
             raise end.error from None
         except OSError as error:
             raise space.trouble("the message cannot be queued", error) from None
-        self._usage.add(draft.uid, size)
+        self._usage.ledger.add(draft.uid, size)
         return name
 
     def check_room(self, uid: int) -> None:
@@ -192,12 +193,16 @@ class Queue:
             times = (one for one in times if one > after)
         return heapq.nsmallest(limit, times)
 
-    def usage(self, uid: int) -> tuple[int, int]:
+    def usage(self, uid: int, *, fresh: bool = True) -> tuple[int, int]:
         """Return the messages a user has queued, and their octets with the failed ones.
 
-        What this process adds counts at once, what others do a little later.
+        Without `fresh` it may be more than he has: what has left since the last count.
         """
-        return self._usage.of(uid)
+        return self._usage.of(uid, fresh=fresh)
+
+    def share(self, ledger: Ledger) -> None:
+        """Count in one ledger with other processes what is added."""
+        self._usage.ledger = ledger
 
     def look(self, name: str, *, failed: bool = False) -> Entry | None:
         """Read a message without locking it; None when it is gone or no good one."""

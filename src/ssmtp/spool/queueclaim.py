@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ssmtp.spool.commit import Folder
     from ssmtp.spool.queuefile import Entry
+    from ssmtp.spool.queuerecords import Record
 
 
 class Claim:
@@ -55,9 +56,7 @@ class Claim:
 
         Whoever dies in the middle leaves this behind; a power cut may take it away.
         """
-        self._append(
-            [queuerecords.record("begin", time.time(), f"{self.entry.attempts + 1}")]
-        )
+        self._append([("begin", time.time(), str(self.entry.attempts + 1))])
 
     def settle(
         self, outcomes: Iterable[tuple[int, str, str]], next_try: float | None = None
@@ -72,9 +71,9 @@ class Claim:
             if not 0 <= number < len(self.entry.recipients):
                 raise IndexError(number)
         now = time.time()
-        lines = queuerecords.outcome_records(outcomes, now)
-        lines.append(queuerecords.record("next", now if next_try is None else next_try))
-        self._append(lines)
+        records = queuerecords.of_outcomes(outcomes, now)
+        records.append(("next", now if next_try is None else next_try, ""))
+        self._append(records)
         self._sync()
         self.show_next()
 
@@ -136,7 +135,7 @@ class Claim:
 
     def note(self, name: str, details: str = "") -> None:
         """Append one record of this name, durably."""
-        self._append([queuerecords.record(name, time.time(), details)])
+        self._append([(name, time.time(), details)])
         self._sync()
         self.show_next()
 
@@ -151,15 +150,16 @@ class Claim:
         except OSError:
             pass
 
-    def _append(self, lines: list[bytes]) -> None:
+    def _append(self, records: list[Record]) -> None:
+        lines = b"".join(map(queuerecords.render, records))
         try:
-            durable.write(self.fd, b"".join(lines))
+            durable.write(self.fd, lines)
         except OSError as error:
             self._cut()
             raise trouble(f"what became of {self.id} cannot be noted", error) from None
-        for line in lines:
-            queuerecords.apply(self.entry, line[:-1])
-            self.entry.size += len(line)
+        for record in records:
+            queuerecords.apply(self.entry, record)
+        self.entry.size += len(lines)
 
     def _cut(self) -> None:
         """Take away a line that was written in part."""

@@ -46,9 +46,12 @@ def open_entry(
     fd = open_file(name, directory, os.O_RDWR | os.O_APPEND if lock else os.O_RDONLY)
     kept = False
     try:
-        if lock and not (_locked(fd) and _is_named(fd, name, directory)):
+        if lock and not _locked(fd):
             return None
-        size = os.fstat(fd).st_size
+        found = os.fstat(fd)
+        if lock and not _is_named(found, name, directory):
+            return None
+        size = found.st_size
         entry, content = read(fd, name, size)
         if lock:
             _verify(fd, entry, content)
@@ -66,7 +69,7 @@ def read(fd: int, name: str, size: int) -> tuple[Entry, bytes]:
 
     That is all of it or nothing. Raises Damaged, Newer or OSError.
     """
-    text = _read(fd, _FIRST, 0)
+    text = _read(fd, min(size, _FIRST), 0)
     queuefile.check_first_line(text)
     end = text.find(b"\n\n")
     while end < 0:
@@ -86,7 +89,7 @@ def read(fd: int, name: str, size: int) -> tuple[Entry, bytes]:
     tail = text[below:]
     whole = len(tail) >= TRAILER_SIZE
     if not whole:
-        tail = _read(fd, BLOCK, below)
+        tail = _read(fd, min(size - below, BLOCK), below)
     queuefile.parse_trailer(tail[:TRAILER_SIZE], head, entry)
     _apply_records(fd, entry, tail[TRAILER_SIZE:], below + len(tail))
     return entry, text[entry.offset : below] if whole else b""
@@ -113,7 +116,7 @@ def _apply_records(fd: int, entry: Entry, text: bytes, at: int) -> None:
         lines = text.split(b"\n")
         text = lines.pop()
         for line in lines:
-            queuerecords.apply(entry, line)
+            queuerecords.read(entry, line)
         if at >= entry.size:
             break
         more = os.pread(fd, BLOCK, at)
@@ -163,7 +166,7 @@ def _locked(fd: int) -> bool:
     return True
 
 
-def _is_named(fd: int, name: str, directory: int) -> bool:
-    """Whether the name still leads to the open file: it may be done since."""
+def _is_named(found: os.stat_result, name: str, directory: int) -> bool:
+    """Whether the name still leads to this file: it may be done since."""
     named = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    return os.path.samestat(named, os.fstat(fd))
+    return named.st_ino == found.st_ino and named.st_dev == found.st_dev

@@ -51,7 +51,7 @@ from __future__ import annotations
 import binascii
 import time
 
-from ssmtp.spool.keptfile import OCTETS_WIDTH, escape, number, seconds, unescape
+from ssmtp.spool.keptfile import OCTETS_WIDTH, escape, seconds, unescape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +70,13 @@ WAITING = "waiting"
 OPEN = frozenset((WAITING, "deferred", "doubt"))
 OUTCOMES = frozenset(("sent", "refused", "expired", "deferred", "doubt", "reported"))
 KINDS = frozenset(("message", "bounce", "warning", "notice"))
+
+# Lines that may stand there more than once.
+_REPEATED = frozenset(("to", "notify", "orcpt", "mailhub"))
+
+# Most times that are written are those of the same few seconds.
+_stamps: dict[int, str] = {}
+_STAMPS_MOST = 64
 
 
 class Damaged(ValueError):
@@ -225,14 +232,14 @@ def render_head(draft: Draft, name: str, octets: int = 0) -> bytes:
         lines.append("eightbit: yes")
     if draft.message_id:
         lines.append(f"message-id: {escape(draft.message_id)}")
-    lines += [f"mailhub: {escape(mailhub)}" for mailhub in draft.mailhubs]
-    for key, wish in (
-        ("ret", draft.ret),
-        ("envid", draft.envid),
-        ("body", draft.body),
-    ):
-        if wish is not None:
-            lines.append(f"{key}: {escape(wish)}")
+    for mailhub in draft.mailhubs:
+        lines.append(f"mailhub: {escape(mailhub)}")
+    if draft.ret is not None:
+        lines.append(f"ret: {escape(draft.ret)}")
+    if draft.envid is not None:
+        lines.append(f"envid: {escape(draft.envid)}")
+    if draft.body is not None:
+        lines.append(f"body: {escape(draft.body)}")
     lines.append(f"from: <{escape(draft.reverse_path)}>")
     for recipient in draft.recipients:
         lines.append(f"to: <{escape(recipient.address)}>")
@@ -265,43 +272,51 @@ def check_first_line(text: bytes) -> None:
 def parse_head(text: bytes, name: str) -> Entry:
     """Read what stands above the content; raises Damaged or Newer."""
     entry = Entry(name)
-    has_sender = False
+    fields: dict[str, str] = {}
     try:
-        lines = text[len(FIRST_LINE) : -2].decode().split("\n")
-        for line in lines:
+        head = text[len(FIRST_LINE) : -2].decode()
+        escaped = "\\" in head
+        for line in head.split("\n"):
             key, _, value = line.partition(": ")
-            if "\\" in value:
+            if escaped:
                 value = unescape(value)
-            if key == "to":
+            if key not in _REPEATED:
+                fields[key] = value
+            elif key == "to":
                 entry.recipients.append(Recipient(value[1:-1]))
-            elif key in ("notify", "orcpt"):
-                setattr(entry.recipients[-1], key, value)
-            elif key == "from":
-                entry.reverse_path = value[1:-1]
-                has_sender = True
-            elif key in ("login", "kind", "ret", "envid", "body"):
-                setattr(entry, key, value)
-            elif key == "message-id":
-                entry.message_id = value
             elif key == "mailhub":
                 entry.mailhubs.append(value)
-            elif key == "time":
-                entry.time = entry.since = seconds(value)
-            elif key in ("uid", "octets", "header"):
-                setattr(entry, key, number(key, value))
-            elif key in ("smtputf8", "eightbit"):
-                setattr(entry, key, value == "yes")
-            elif key == "id" and value != name:
-                raise Damaged("has the head of another message")
-    except (ValueError, IndexError) as error:
-        if isinstance(error, Damaged):
-            raise
+            else:
+                setattr(entry.recipients[-1], key, value)
+        _fill(entry, fields)
+    except (ValueError, IndexError):
         raise Damaged("has a head that cannot be read") from None
-    if not (has_sender and entry.recipients) or entry.octets < 0 or entry.header < 0:
+    if fields.get("id", name) != name:
+        raise Damaged("has the head of another message")
+    whole = "from" in fields and entry.recipients
+    if not whole or entry.octets < 0 or entry.header < 0:
         raise Damaged("has a head that is not whole")
     if entry.kind not in KINDS:
         raise Newer("is of a kind that only a later version of ssmtp knows")
     return entry
+
+
+def _fill(entry: Entry, fields: dict[str, str]) -> None:
+    """Put the lines that stand there once into their places; raises ValueError."""
+    get = fields.get
+    entry.time = entry.since = seconds(fields["time"]) if "time" in fields else 0
+    entry.uid = int(get("uid", -1))
+    entry.octets = int(get("octets", -1))
+    entry.header = int(get("header", 0))
+    entry.login = get("login", "")
+    entry.kind = get("kind", "message")
+    entry.message_id = get("message-id", "")
+    entry.smtputf8 = get("smtputf8") == "yes"
+    entry.eightbit = get("eightbit") == "yes"
+    entry.ret = get("ret")
+    entry.envid = get("envid")
+    entry.body = get("body")
+    entry.reverse_path = get("from", "")[1:-1]
 
 
 def parse_trailer(line: bytes, head: bytes, entry: Entry) -> None:
@@ -320,4 +335,11 @@ def parse_trailer(line: bytes, head: bytes, entry: Entry) -> None:
 
 def stamp(at: float) -> str:
     """Return a time as the lines of a file have it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    second = int(at)
+    text = _stamps.get(second)
+    if text is None:
+        if len(_stamps) >= _STAMPS_MOST:
+            _stamps.clear()
+        text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
+        _stamps[second] = text
+    return text

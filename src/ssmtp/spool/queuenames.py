@@ -1,24 +1,26 @@
 """What a message of the queue is called, so that its file need not be opened.
 
 `20261121T211409-1000-mfrggzdfmztwq2lknnwg23tpoa` is the time (UTC), the uid of the
-owner, and 128 random bits in base 32. Names sort by age and never come back.
+owner, and 130 random bits in base 32. Names sort by age and never come back.
 """
 
 from __future__ import annotations
 
-import base64
 import os
-import time
+
+from ssmtp.spool.queuefile import stamp
 
 _TIME = len("20261121T211409-")
 _RANDOM = 26
 
+# Each of the letters stands for as many octets as the others.
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz234567" * 8
+
 
 def new_id(at: float, uid: int) -> str:
     """Return a name that nobody has had before."""
-    when = time.strftime("%Y%m%dT%H%M%S", time.gmtime(at))
-    word = base64.b32encode(os.urandom(16))[:_RANDOM].decode().lower()
-    return f"{when}-{uid}-{word}"
+    when = stamp(at).replace("-", "").replace(":", "")[:-1]
+    return f"{when}-{uid}-{os.urandom(_RANDOM).translate(_LETTERS).decode()}"
 
 
 def owner_of(name: str) -> int | None:

@@ -13,58 +13,64 @@ if TYPE_CHECKING:
 
     from ssmtp.spool.queuefile import Entry
 
+    # Its name, when it was (seconds since 1970), and what more there is to say.
+    Record = tuple[str, float, str]
+
 _REPLY_LIMIT = 2000  # characters
 
 
-def record(name: str, at: float, details: str = "") -> bytes:
-    """Return one line to append; whatever is in the details stays on that line."""
-    text = f"{name}: {stamp(at)}"
-    if details:
-        text += f" {escape(details)}"
+def render(record: Record) -> bytes:
+    """Return the line to append; whatever is in the details stays on that line."""
+    name, at, details = record
+    text = (
+        f"{name}: {stamp(at)} {escape(details)}" if details else f"{name}: {stamp(at)}"
+    )
     line = text.encode("utf-8", "surrogateescape")
     return b"%s %08x\n" % (line, binascii.crc32(line))
 
 
-def outcome_records(outcomes: Iterable[tuple[int, str, str]], at: float) -> list[bytes]:
-    """Return the lines for (recipient, state, reply); those that agree share one."""
+def of_outcomes(outcomes: Iterable[tuple[int, str, str]], at: float) -> list[Record]:
+    """Return records of (recipient, state, reply); those that agree share one."""
     groups: dict[tuple[str, str], list[int]] = {}
     for recipient, state, reply in outcomes:
         if state not in OUTCOMES:
             raise ValueError(state)
         groups.setdefault((state, reply[:_REPLY_LIMIT]), []).append(recipient)
     return [
-        record(state, at, f"{_ranges(sorted(numbers))} {reply}")
+        (state, at, f"{_ranges(sorted(numbers))} {reply}")
         for (state, reply), numbers in groups.items()
     ]
 
 
-def apply(entry: Entry, line: bytes) -> None:
-    """Let one record, without its line end, change an entry; a bad one changes none."""
+def read(entry: Entry, line: bytes) -> None:
+    """Let a line, without its end, change an entry; a bad one changes none."""
     text, _, crc = line.rpartition(b" ")
     try:
         if len(crc) != 8 or int(crc, 16) != binascii.crc32(text):
             return
         name, _, value = text.decode().partition(": ")
         when, _, details = value.partition(" ")
-        _apply(entry, name, when, unescape(details))
+        apply(entry, (name, seconds(when), unescape(details)))
     except (ValueError, IndexError):
         return
 
 
-def _apply(entry: Entry, name: str, when: str, details: str) -> None:
+def apply(entry: Entry, record: Record) -> None:
+    """Let a record change an entry; raises ValueError for what cannot be."""
+    name, at, details = record
     if name == "begin":
         entry.attempts += 1
         entry.crashed += 1
-        entry.last_try = seconds(when)
+        entry.last_try = int(at)
     elif name in OUTCOMES:
         entry.crashed = 0
         numbers, _, reply = details.partition(" ")
-        for at in _numbers(numbers, len(entry.recipients)):
-            entry.recipients[at].state = name
-            entry.recipients[at].reply = reply
+        for number in _numbers(numbers, len(entry.recipients)):
+            entry.recipients[number].state = name
+            entry.recipients[number].reply = reply
     elif name == "next":
         entry.crashed = 0
-        entry.next = float(seconds(when))
+        entry.next = float(int(at))
     elif name == "warned":
         entry.warned = True
     elif name in ("held", "released"):
@@ -75,7 +81,7 @@ def _apply(entry: Entry, name: str, when: str, details: str) -> None:
     elif name == "done":
         entry.done = True
     elif name == "requeued":
-        entry.since = seconds(when)
+        entry.since = int(at)
         entry.failed, entry.next, entry.crashed = "", 0.0, 0
         entry.held = entry.warned = False
         for recipient in entry.recipients:

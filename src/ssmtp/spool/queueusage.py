@@ -1,4 +1,9 @@
-"""How much of the queue each user has, for the limits of the acceptor."""
+"""How much of the queue each user has, for the limits of the acceptor.
+
+What is added is counted at once, by all processes that share a ledger; that something
+has left is seen when the files are counted again. So what is known is never too little
+but for reports, and files are counted when somebody comes to a limit, not before.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +13,93 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Protocol
+
+    Counts = dict[int, tuple[int, int]]
+
+    class Ledger(Protocol):
+        """Messages and octets that were ever added, by user."""
+
+        def add(self, uid: int, octets: int) -> None: ...
+
+        def added(self, uid: int) -> tuple[int, int]: ...
+
+        def all(self) -> Counts: ...
+
 
 # How much of the time may go into counting, and how soon it may be done again.
 _SHARE = 0.05
 _PAUSE = 0.02
+_LATEST = 60.0  # seconds: for what nobody adds here, as reports
+
+_NOTHING = (0, 0)
+
+
+class OwnLedger:
+    """The ledger of a process that shares none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: Counts = {}
+
+    def add(self, uid: int, octets: int) -> None:
+        """Count a message."""
+        with self._lock:
+            messages, before = self._of.get(uid, _NOTHING)
+            self._of[uid] = (messages + 1, before + octets)
+
+    def added(self, uid: int) -> tuple[int, int]:
+        """Return the messages and octets of a user."""
+        return self._of.get(uid, _NOTHING)
+
+    def all(self) -> Counts:
+        """Return those of all users."""
+        with self._lock:
+            return dict(self._of)
 
 
 class Usage:
-    """Messages and octets of each user, counted again now and then.
+    """Messages and octets of each user.
 
     `list_all` yields (uid, octets, whether it is queued) of every file: the octets of a
     failed message count, too, but it is not one that waits.
     """
 
     def __init__(self, list_all: Callable[[], Iterable[tuple[int, int, bool]]]) -> None:
+        self.ledger: Ledger = OwnLedger()
         self._list_all = list_all
         self._lock = threading.Lock()
-        self._of: dict[int, list[int]] = {}
-        self._again = 0.0
+        self._counted: Counts = {}
+        self._before: Counts = {}
+        self._spent = 0.0
+        self._at = -_LATEST
 
-    def of(self, uid: int) -> tuple[int, int]:
-        """Return (messages, octets) of a user; raises what `list_all` raises."""
+    def of(self, uid: int, *, fresh: bool) -> tuple[int, int]:
+        """Return (messages, octets) of a user; raises what `list_all` raises.
+
+        With `fresh` what has left counts no more, as far as there is time to look.
+        """
         with self._lock:
-            now = time.monotonic()
-            if now >= self._again:
-                self._of = self._count()
-                spent = time.monotonic() - now
-                self._again = now + max(_PAUSE, spent / _SHARE)
-            messages, octets = self._of.get(uid, (0, 0))
-            return messages, octets
+            age = time.monotonic() - self._at
+            if age >= _LATEST or (fresh and age >= max(_PAUSE, self._spent / _SHARE)):
+                self._count()
+            messages, octets = self._counted.get(uid, _NOTHING)
+            before = self._before.get(uid, _NOTHING)
+        now = self.ledger.added(uid)
+        # A ledger may have forgotten a user in between.
+        return (
+            messages + max(0, now[0] - before[0]),
+            octets + max(0, now[1] - before[1]),
+        )
 
-    def add(self, uid: int, octets: int) -> None:
-        """Count a new message at once."""
-        with self._lock:
-            one = self._of.setdefault(uid, [0, 0])
-            one[0] += 1
-            one[1] += octets
-
-    def _count(self) -> dict[int, list[int]]:
-        usage: dict[int, list[int]] = {}
+    def _count(self) -> None:
+        begun = time.monotonic()
+        # First this, for what is added meanwhile may be seen or not: rather twice.
+        self._before = self.ledger.all()
+        counted: Counts = {}
         for uid, octets, queued in self._list_all():
-            one = usage.setdefault(uid, [0, 0])
-            one[0] += queued
-            one[1] += octets
-        return usage
+            messages, before = counted.get(uid, _NOTHING)
+            counted[uid] = (messages + queued, before + octets)
+        self._counted = counted
+        self._at = time.monotonic()
+        self._spent = self._at - begun

@@ -1,0 +1,258 @@
+"""Messages on their way in one process: claimed, carried, and over once it is durable.
+
+    jobs ──claim──▶ Worker (pool) ──Result──▶ plan ──▶ commits ──▶ queue
+                                                  └─▶ log, `settled`
+
+The sender does this (`sender`), and so does each process that helps it (`mate`). They
+differ in where ids come from, and in who is told what came of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Generator
+from typing import Any
+
+from ssmtp import configfile, journal
+from ssmtp.agent import aftermath, notices
+from ssmtp.agent.commits import Commits
+from ssmtp.agent.loop import Loop, boottime
+from ssmtp.agent.pool import Pool
+from ssmtp.config import Config, Mailhub
+from ssmtp.errors import Failure, bug
+from ssmtp.smtp.outcomes import DOUBT, Result
+from ssmtp.spool.queue import LONGEST, Claim, Entry, Queue
+from ssmtp.trace import Trace
+
+Talk = Generator[Any, Any, Any]
+Verdict = tuple[int, str, str]
+
+STOP_SECONDS = 30.0
+CONNECT_SECONDS = 5.0
+
+
+class Carrier:
+    """What both have; those below have a word of their own for the rest."""
+
+    def __init__(self, config: Config, queue: Queue) -> None:
+        self.config = config
+        self.queue = queue
+        self.loop = Loop()
+        self.commits = Commits(queue)
+        self.trace = Trace(journal.dialogue) if config.debug else None
+        self.stopping = False
+        self.active: set[str] = set()
+        self.begun: set[str] = set()
+        self.forced: set[str] = set()
+        self._stop_by = self._connect_by = 0.0
+        self._config_stamp = self._stamps()
+        self._read_again = False
+        self.pools: dict[tuple[str, ...], Pool] = {}
+        self.default = self.pool_of(config.mailhubs)
+
+    # -- what the sender and its mates do in ways of their own
+
+    def most(self, pool: Pool) -> int:
+        """Return how many connections of this pool there may be in this process."""
+        raise NotImplementedError
+
+    def next_claim(self, pool: Pool) -> Claim | None:
+        """Return the next message for a connection of this pool, if there is one."""
+        raise NotImplementedError
+
+    def over(self, name: str, *, look: float = 0.0) -> None:
+        """Forget a message, and look through the queue after so many seconds."""
+        raise NotImplementedError
+
+    def settled(
+        self, name: str, states: list[str], verdict: Verdict | None, *, accepted: bool
+    ) -> None:
+        """Forget a message; count what its recipients came to, tell the verdict."""
+        raise NotImplementedError
+
+    def plan_look(self, wall: float) -> None:
+        """Look through the queue when that time has come."""
+        raise NotImplementedError
+
+    def disk_trouble(self, failure: Failure) -> None:
+        """Stop for a while: it is this machine, not the mail."""
+        raise NotImplementedError
+
+    def failed(self, pool: Pool, failure: Failure) -> None:
+        """Note that there is no connection to be had."""
+        raise NotImplementedError
+
+    def opened(self, pool: Pool) -> None:
+        """Note that a connection is ready."""
+        raise NotImplementedError
+
+    def stumbled(self, pool: Pool, what: str) -> None:
+        """Note a message that the mailhub would not look at."""
+        raise NotImplementedError
+
+    def worked(self, pool: Pool) -> None:
+        """Note that the mailhub judged a message."""
+        raise NotImplementedError
+
+    # -- one message
+
+    def is_early(self, entry: Entry) -> bool:
+        """Tell whether a message is to wait for its time, which nobody cut short."""
+        now = time.time()
+        return now < entry.next <= now + LONGEST and entry.id not in self.forced
+
+    def begins(self, claim: Claim) -> bool:
+        """Note that a message is on its way; True if that is news for its file."""
+        self.active.add(claim.id)
+        self.forced.discard(claim.id)
+        if claim.id in self.begun:
+            return False
+        self.begun.add(claim.id)
+        return True
+
+    def settle(self, claim: Claim, result: Result, hub: str, seconds: float) -> Talk:
+        """Make what became of a message durable, then tell it."""
+        entry, config, queue = claim.entry, self.config, self.queue
+        made = aftermath.plan(
+            entry, result.outcomes, config, time.time(), random.random()
+        )
+        doubt = any(outcome.state == DOUBT for outcome in result.outcomes)
+        all_sent = made.sends_all(entry)
+        if doubt:
+            # Said before anything can go wrong, for it may arrive twice.
+            self._log(entry, result, hub, seconds)
+        try:
+            if all_sent:
+                yield self.commits.done(claim)
+            else:
+                yield self.commits.work(
+                    lambda: aftermath.carry_out(made, claim, queue, config, hub)
+                )
+        except Failure as failure:
+            self.disk_trouble(failure)
+            self.plan_look(time.time() + aftermath.SOON)
+        except Exception as error:
+            self.stumbled_over(error)
+        else:
+            if entry.open and not all_sent:
+                self.plan_look(made.next_try)
+            if made.reports:
+                self.plan_look(time.time())
+        if not doubt:
+            self._log(entry, result, hub, seconds)
+        states = [state for _, state, _ in made.records]
+        verdict = None if made.at_once else notices.verdict(made, entry)
+        self.settled(entry.id, states, verdict, accepted=result.receipt is not None)
+
+    def _log(self, entry: Entry, result: Result, hub: str, seconds: float) -> None:
+        notices.log_outcomes(entry, result, hub, seconds, self.config.log_file)
+
+    def give_back(self, pool: Pool) -> None:
+        """Give back what waits for another connection, for there will be none soon."""
+        while pool.hands:
+            self.loop.start(self.put_back(pool.hands.popleft()), self.surprised)
+
+    def put_back(self, claim: Claim) -> Talk:
+        """Give a message back that nothing was found out about."""
+        try:
+            yield self.commits.work(lambda: claim.settle([], time.time()))
+        except Failure as failure:
+            self.disk_trouble(failure)
+        self.forget(claim)
+
+    def forget(self, claim: Claim) -> None:
+        """Give a message back whose try leaves no word."""
+        claim.release()
+        self.over(claim.id, look=1.0)
+
+    # -- mailhubs
+
+    def pool_of(self, hubs: list[Mailhub]) -> Pool:
+        """Return the pool of these mailhubs."""
+        key = tuple(map(str, hubs))
+        if key not in self.pools:
+            self.pools[key] = Pool(self, hubs)
+        return self.pools[key]
+
+    def dispatch(self, now: float) -> None:
+        """Let messages that wait have connections."""
+        for pool in self.pools.values():
+            if pool.jobs or pool.hands:
+                pool.dispatch(now)
+
+    def fresh_config(self) -> Config:
+        """Return the configuration, read again if it has changed."""
+        stamps = self._stamps()
+        changed = stamps != self._config_stamp
+        if changed or self._read_again:
+            config = configfile.load(self.config.path)
+            self._config_stamp, self._read_again = stamps, False
+            self.config = config
+            self.trace = Trace(journal.dialogue) if config.debug else None
+            self.configured(changed)
+        return self.config
+
+    def configured(self, changed: bool) -> None:
+        """Do what follows from a configuration that was read again."""
+
+    def _stamps(self) -> tuple[int, ...]:
+        """Return what changes when the configuration or the password file does."""
+        found = []
+        for path in (self.config.path, self.config.auth_pass_file):
+            if path:
+                try:
+                    found.append(os.stat(path).st_mtime_ns)
+                except OSError:
+                    found.append(-1)
+        return tuple(found)
+
+    # -- the end, and trouble
+
+    def stop(self, now: float) -> None:
+        """Begin nothing more; what is under way has some time."""
+        self.stopping = True
+        self._stop_by = now + STOP_SECONDS
+        self._connect_by = now + CONNECT_SECONDS
+        for pool in self.pools.values():
+            self.give_back(pool)
+            for worker in [*pool.idle]:
+                worker.leave()
+
+    def press(self, now: float) -> None:
+        """Break off what has had its time since `stop`."""
+        if self.stopping and now >= self._stop_by:
+            self._stop_by = now + STOP_SECONDS
+            for pool in self.pools.values():
+                for worker in [*pool.workers]:
+                    worker.interrupt("was left because this program had to end")
+
+    def finished(self) -> bool:
+        """Tell whether nothing is under way any more.
+
+        What is being connected has a little time, so that a refused password is noted.
+        """
+        if not self.stopping:
+            return False
+        workers = [w for pool in self.pools.values() for w in pool.workers]
+        if boottime() >= self._connect_by:
+            workers = [worker for worker in workers if worker.relay is not None]
+        return not self.active and not workers
+
+    def until_pressed(self, now: float) -> float:
+        """Return when there is something to do once it is stopping."""
+        return self._connect_by if now < self._connect_by else self._stop_by
+
+    def note(self, sentence: str, *, bad: bool = False) -> None:
+        """Log something that concerns no single message."""
+        journal.note(sentence, bad=bad)
+
+    def stumbled_over(self, error: BaseException) -> None:
+        """Log a mistake of ours; the message counts it as a crash."""
+        self.note(bug(error).sentence(), bad=True)
+
+    def surprised(self, value: object, error: BaseException | None) -> None:
+        """Be told of the end of a conversation that ends with no error."""
+        if error is not None:
+            raise error

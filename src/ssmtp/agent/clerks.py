@@ -1,0 +1,222 @@
+"""More processes of the acceptor (`forks`): they hold sessions, too.
+
+A clerk sleeps until it is handed a connection, whose session it then holds as the first
+process would. That one alone accepts, counts who is connected, and listens to the
+sender; what else counts for a user stands in memory that all share (`tally`). Each word
+is a packet of JSON:
+
+    first → clerk   {"take": uid}               with the connection
+                    {"sender": true}            with a way to tell the sender of mail
+                    {"sender": false}           there is none now
+                    {"word": ID, "code": …}     the verdict that was asked for
+                    {"end": true}               let all sessions come to their end
+    clerk → first   {"left": uid}               a session has ended
+                    {"ask": ID}                 somebody waits for its verdict
+
+A clerk whose first process is gone ends as if it was told to. One that dies takes its
+sessions with it, and what was acknowledged is in the queue; the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from ssmtp.agent import forks
+from ssmtp.agent.hall import Hall, word_of
+from ssmtp.agent.link import Mouth, Word
+from ssmtp.agent.sessions import Sessions, tell
+from ssmtp.errors import EX_OK, EX_SOFTWARE, bug
+
+ALONE = 2  # sessions that the first process holds before it wakes a clerk
+PACKET_MOST = 65536  # octets
+PATIENCE = 10.0  # seconds beyond those that the first process itself waits
+
+
+class Clerk:
+    """A clerk as the first process sees it; `held` are the uids of its sessions."""
+
+    def __init__(self, pid: int, line: socket.socket) -> None:
+        self.pid = pid
+        self.line = line
+        self.held: list[int] = []
+
+    def say(self, word: Word, *fds: int) -> bool:
+        """Say a word, and hand descriptors over; False when it does not listen."""
+        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+        try:
+            socket.send_fds(self.line, [json.dumps(word).encode()], fds, flags)
+        except OSError:
+            return False
+        return True
+
+
+class Clerks:
+    """All clerks, for the main thread of the first process."""
+
+    def __init__(self, hall: Hall) -> None:
+        self.hall = hall
+        self._by_fd: dict[int, Clerk] = {}
+
+    def fork(self, count: int, forget: Callable[[], None]) -> None:
+        """Make so many clerks, while there are no threads.
+
+        In each of them `forget` closes what only the first process may have.
+        """
+        for pid, line in forks.fork(
+            count, lambda line: _serve(self.hall, line, forget)
+        ):
+            self._by_fd[line.fileno()] = Clerk(pid, line)
+
+    @property
+    def lines(self) -> list[int]:
+        """The descriptors on which clerks are heard."""
+        return list(self._by_fd)
+
+    def take(self, sock: socket.socket, uid: int, here: int) -> bool:
+        """Hand a connection over, if that is better than to hold it here.
+
+        `here` is the number of sessions that the first process holds.
+        """
+        if here < ALONE or not self._by_fd:
+            return False
+        clerk = min(self._by_fd.values(), key=lambda one: len(one.held))
+        if len(clerk.held) >= here or not clerk.say({"take": uid}, sock.fileno()):
+            return False
+        clerk.held.append(uid)
+        sock.close()
+        return True
+
+    def hear(self, fd: int) -> bool:
+        """Hear who has left, and who waits for a verdict; False when one has died."""
+        clerk = self._by_fd[fd]
+        packet = clerk.line.recv(PACKET_MOST)
+        if not packet:
+            del self._by_fd[fd]
+            self._gone(clerk)
+            return False
+        word = json.loads(packet)
+        if "left" in word:
+            clerk.held.remove(word["left"])
+            self.hall.leave(word["left"])
+        else:
+            args = (clerk, word["ask"])
+            threading.Thread(target=self._answer, args=args, daemon=True).start()
+        return True
+
+    def joined(self, sender: socket.socket | None) -> None:
+        """Let the clerks tell a sender themselves of what is new."""
+        for clerk in list(self._by_fd.values()):
+            fds = [] if sender is None else [sender.fileno()]
+            clerk.say({"sender": bool(fds)}, *fds)
+
+    def end(self) -> None:
+        """Tell all to let their sessions come to an end."""
+        for clerk in self._by_fd.values():
+            clerk.say({"end": True})
+
+    def join(self) -> None:
+        """Wait until all have ended, and see to it that they do."""
+        until = time.monotonic() + self.hall.grace_seconds + 2
+        for fd, clerk in self._by_fd.items():
+            poll = select.poll()
+            poll.register(fd, 0)  # it hangs up; what it says is of no use any more
+            if not poll.poll(max(0, int((until - time.monotonic()) * 1000))):
+                os.kill(clerk.pid, signal.SIGKILL)
+            clerk.line.close()
+            os.waitpid(clerk.pid, 0)
+        self._by_fd.clear()
+
+    def _answer(self, clerk: Clerk, name: str) -> None:
+        clerk.say({"word": name, **self.hall.verdict(name)})
+
+    def _gone(self, clerk: Clerk) -> None:
+        for uid in clerk.held:
+            self.hall.leave(uid)
+        clerk.line.close()
+        os.waitpid(clerk.pid, 0)
+        tell(f"a process of the acceptor ({clerk.pid}) has died; the others go on")
+
+
+def _serve(hall: Hall, line: socket.socket, forget: Callable[[], None]) -> NoReturn:
+    """Be a clerk, to the end of this process."""
+    code = EX_SOFTWARE
+    try:
+        forget()
+        office = _Office(hall, line)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: line.shutdown(socket.SHUT_RD))
+        office.run()
+        code = EX_OK
+    except Exception as error:
+        tell(bug(error).what)
+    finally:
+        os._exit(code)
+
+
+class _Office:
+    """The inside of a clerk."""
+
+    def __init__(self, hall: Hall, line: socket.socket) -> None:
+        self.line = line
+        self.mouth = Mouth()
+        hall.forked(self.mouth, self._verdict)
+        self.hall = hall
+        self.sessions = Sessions(hall, self._left)
+        self._heard = threading.Condition()
+        self._words: dict[str, Word] = {}
+        self._ended = False
+
+    def run(self) -> None:
+        """Hold the sessions that are handed over, until the first process says so."""
+        while True:
+            packet, fds, _, _ = socket.recv_fds(self.line, PACKET_MOST, 1)
+            if not packet:
+                self.mouth.attach(None)  # so that the sender finds the next one
+                break
+            word = json.loads(packet)
+            if "end" in word:
+                break
+            self._hear(word, fds)
+        with self._heard:
+            self._ended = True
+            self._heard.notify_all()
+        self.sessions.end()
+
+    def _hear(self, word: dict[str, Any], fds: list[int]) -> None:
+        if "take" in word:
+            if fds:
+                self.sessions.begin(socket.socket(fileno=fds[0]), word["take"])
+            else:  # there was no descriptor left for it
+                self._left(word["take"])
+        elif "sender" in word:
+            self.mouth.attach(socket.socket(fileno=fds[0]) if fds else None)
+        elif "word" in word:
+            with self._heard:
+                self._words[word.pop("word")] = word
+                self._heard.notify_all()
+
+    def _left(self, uid: int) -> None:
+        self._say({"left": uid})
+
+    def _verdict(self, name: str) -> Word:
+        """Have the first process wait for what the sender says of a message."""
+        self._say({"ask": name})
+        with self._heard:
+            until = self.hall.wait_seconds + PATIENCE
+            self._heard.wait_for(lambda: name in self._words or self._ended, until)
+            word = self._words.pop(name, None)
+        return word or word_of(450, "4.3.2", "the agent is being restarted")
+
+    def _say(self, word: Word) -> None:
+        try:
+            self.line.send(json.dumps(word).encode())
+        except OSError:
+            pass  # the first process is gone, and `run` is told so

@@ -1,0 +1,267 @@
+"""More processes of the sender (`forks`): they carry messages, too.
+
+A mate (`mate`) sleeps until more messages wait than the connections of the sender can
+take at once. Then it is lent some of these, carries messages, and tells what came of
+them. The sender alone decides when a mailhub is tried, what is due, how many
+connections there are in all. Whatever is not ordinary comes back to it: another
+mailhub, a crash, a time that has not come. Each word is a packet of JSON:
+
+    sender → mate   {"jobs": [ID…], "forced": [ID…], "most": connections}
+                    {"recall": true}            forget what has not begun, and say so
+                    {"again": true}             read the configuration again
+    mate → sender   {"over": [[ID, states, verdict, accepted]…], "left": [ID…],
+                     "gone": [ID…], "back": [ID…], "yours": [ID…], "look": time,
+                     "trouble": [[kind, what, next step, sentence]…], "busy": [what…],
+                     "disk": [sentence…], "worked": true, "recalled": true,
+                     "connections": n, "active": n}
+
+Whose message it is, the lock on its file says and nothing else; so the sender waits for
+no mate, and takes messages back without asking. A mate that dies leaves what it had as
+any crash does; one that is left alone ends what it has begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import socket
+from typing import TYPE_CHECKING, Any
+
+from ssmtp.agent import forks, mate
+from ssmtp.agent.loop import Idle, boottime
+from ssmtp.agent.mate import PACKET_MOST, Word
+from ssmtp.config import Config
+from ssmtp.spool.queue import Queue
+
+if TYPE_CHECKING:
+    from ssmtp.agent.carrier import Talk
+    from ssmtp.agent.sender import Sender
+
+BACKLOG = 50  # messages that the sender keeps for itself
+BATCH = 64  # messages that a mate has at a time
+LEAST = 16  # of which so many must be over before it gets more
+
+
+class Line:
+    """A mate as the sender sees it.
+
+    `out` are the ids it has, `share` the connections it may have, `connections` and
+    `active` what it said last. While it is `recalled` it has not yet heard of that.
+    """
+
+    def __init__(self, pid: int, sock: socket.socket) -> None:
+        self.pid = pid
+        self.sock = sock
+        self.out: set[str] = set()
+        self.share = self.connections = self.active = 0
+        self.recalled = False
+
+    def say(self, word: Word) -> bool:
+        """Say a word; False when it does not listen."""
+        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+        try:
+            self.sock.send(json.dumps(word).encode("ascii"), flags)
+        except OSError:
+            return False
+        return True
+
+    def hear(self) -> Word | None:
+        """Return what was said, None while there is nothing; {} when it has ended."""
+        try:
+            packet = self.sock.recv(PACKET_MOST, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            # It ended with something unread; what it said before comes behind this.
+            packet = self.sock.recv(PACKET_MOST, socket.MSG_DONTWAIT)
+        word: Word = json.loads(packet) if packet else {}
+        return word
+
+
+def fork(config: Config, queue: Queue, count: int) -> list[Line]:
+    """Make so many mates, while there are no threads."""
+    made = forks.fork(count, lambda line: mate.serve(line, config, queue))
+    return [Line(pid, line) for pid, line in made]
+
+
+class Crew:
+    """All mates, for the sender; `mine` are messages that none of them can carry.
+
+    `lent` is how many of the connections to the usual mailhub are theirs.
+    """
+
+    def __init__(self, sender: Sender, lines: list[Line]) -> None:
+        self.sender = sender
+        self.lines = lines
+        self.mine: set[str] = set()
+        self.lent = 0
+
+    @property
+    def connections(self) -> int:
+        """How many connections they have."""
+        return sum(line.connections for line in self.lines)
+
+    @property
+    def active(self) -> int:
+        """How many messages they are sending."""
+        return sum(line.active for line in self.lines)
+
+    def listen(self) -> None:
+        """Hear what they say from now on."""
+        for line in self.lines:
+            self.sender.loop.start(self._listen(line), self.sender.surprised)
+
+    def read_again(self) -> None:
+        """Have the configuration read again."""
+        for line in self.lines:
+            line.say({"again": True})
+
+    def dismiss(self) -> None:
+        """Let them end what they have begun, and then themselves."""
+        for line in self.lines:
+            with contextlib.suppress(OSError):
+                line.sock.shutdown(socket.SHUT_WR)
+
+    def share(self, now: float) -> None:
+        """Hand messages out, or take them back."""
+        if not self.lines:
+            return
+        pool = self.sender.default
+        well = self._is_well(now)
+        if well and len(pool.jobs) > BACKLOG:
+            if self._lend():
+                self._hand_out()
+            return
+        for line in self.lines:
+            if line.out and (not well or (pool.idle and not pool.jobs)):
+                self._recall(line)
+            if not line.out and not line.connections and not line.recalled:
+                line.share = 0
+        self._count()
+
+    def _is_well(self, now: float) -> bool:
+        """Tell whether nothing asks for the eye of the sender."""
+        sender, site = self.sender, self.sender.default.site
+        return (
+            not site.kind
+            and site.last_ok is not None
+            and not sender.config.rate_limit
+            and sender.suspect is None
+            and not sender.is_blocked(now)
+        )
+
+    def _lend(self) -> bool:
+        """Lend connections; True once there are no more than all may have together."""
+        pool = self.sender.default
+        share = self.sender.config.connections // (len(self.lines) + 1)
+        for line in self.lines:
+            line.share = share
+        self._count()
+        pool.shrink()
+        return share > 0 and len(pool.workers) <= self.sender.most(pool)
+
+    def _recall(self, line: Line) -> None:
+        """Take back what a mate has; what it has begun is locked."""
+        line.recalled = line.say({"recall": True})
+        self._take_back(line)
+
+    def _take_back(self, line: Line) -> None:
+        self.sender.default.jobs.extendleft(sorted(line.out, reverse=True))
+        line.out.clear()
+
+    def _count(self) -> None:
+        self.lent = sum(line.share for line in self.lines)
+
+    def _hand_out(self) -> None:
+        jobs, forced = self.sender.default.jobs, self.sender.forced
+        for line in self.lines:
+            room = min(BATCH - len(line.out), len(jobs) - BACKLOG)
+            if line.recalled or len(line.out) > BATCH - LEAST or room <= 0:
+                continue
+            names = self._pick(room)
+            word = {
+                "jobs": names,
+                "forced": [name for name in names if name in forced],
+                "most": line.share,
+            }
+            if names and line.say(word):
+                line.out.update(names)
+            else:
+                jobs.extendleft(reversed(names))
+
+    def _pick(self, most: int) -> list[str]:
+        """Take the oldest messages that wait, as far as anybody may carry them."""
+        jobs = self.sender.default.jobs
+        names: list[str] = []
+        kept: list[str] = []
+        while jobs and len(names) < most and len(kept) < BATCH:
+            name = jobs.popleft()
+            (kept if name in self.mine else names).append(name)
+        jobs.extendleft(reversed(kept))
+        return names
+
+    # -- what they say
+
+    def _listen(self, line: Line) -> Talk:
+        while True:
+            yield Idle(boottime() + 3600.0, line.sock.fileno())
+            while (word := line.hear()) is not None:
+                if not word:
+                    self._lost(line)
+                    return
+                self._heard(line, word)
+
+    def _heard(self, line: Line, word: Word) -> None:
+        sender, jobs = self.sender, self.sender.default.jobs
+        for name, states, verdict, accepted in word.get("over", ()):
+            line.out.discard(name)
+            sender.settled(name, states, verdict, accepted=accepted)
+        for name in word.get("left", ()):
+            line.out.discard(name)
+            sender.over(name, look=1.0)
+        for name in line.out.intersection(word.get("gone", ())):
+            line.out.discard(name)
+            sender.gone(name)
+        yours = line.out.intersection(word.get("yours", ()))
+        self.mine.update(yours)
+        back = line.out.intersection(word.get("back", ())) | yours
+        line.out -= back
+        jobs.extendleft(sorted(back, reverse=True))
+        if "look" in word:
+            sender.plan_look(word["look"])
+        self._troubles(word)
+        if line.connections != word["connections"]:
+            sender.changed()
+        line.connections, line.active = word["connections"], word["active"]
+        line.recalled = line.recalled and "recalled" not in word
+
+    def _troubles(self, word: dict[str, Any]) -> None:
+        """Let all suffer from what one has met with."""
+        sender, pool = self.sender, self.sender.default
+        if "worked" in word:
+            sender.worked(pool)
+        for what in word.get("busy", ()):
+            sender.stumbled(pool, what)
+        for kind, what, next_step, sentence in word.get("trouble", ()):
+            chance = random.random()
+            if pool.site.troubled(boottime(), kind, what, next_step, chance):
+                sender.note(sentence, bad=True)
+            sender.changed()
+        for sentence in word.get("disk", ()):
+            sender.blocked(sentence)
+
+    def _lost(self, line: Line) -> None:
+        """Take over what somebody left who has ended."""
+        self.lines.remove(line)
+        self._count()
+        line.sock.close()
+        os.waitpid(line.pid, 0)
+        self._take_back(line)
+        self.sender.look()
+        if not self.sender.stopping:
+            self.sender.note(
+                f"a process of the sender ({line.pid}) has died; the others go on",
+                bad=True,
+            )

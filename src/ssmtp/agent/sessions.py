@@ -1,0 +1,83 @@
+"""The sessions that one process of the acceptor holds: a thread for each connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from ssmtp import accounts, journal
+from ssmtp.agent.answers import VERBS
+from ssmtp.agent.desk import Desk
+from ssmtp.agent.hall import Hall
+from ssmtp.errors import bug
+from ssmtp.smtp.rules import EXTENSIONS, Rules
+
+STACK = 256 * 1024  # octets, for each connection
+
+
+class Sessions:
+    """Those that are held now; `left` is called with the uid of each that ends."""
+
+    def __init__(self, hall: Hall, left: Callable[[int], None]) -> None:
+        self.hall = hall
+        self.threads: set[threading.Thread] = set()
+        self._left = left
+        threading.stack_size(STACK)
+
+    def begin(self, sock: socket.socket, uid: int) -> bool:
+        """Hold the session of a connection; False, and it is closed, without room."""
+        thread = threading.Thread(target=self._receive, args=(sock, uid), daemon=True)
+        self.threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads
+            self.threads.discard(thread)
+            sock.close()
+            self._left(uid)
+            return False
+        return True
+
+    def end(self) -> None:
+        """Let all come to their end, and wait for that as long as the hall allows."""
+        self.hall.close()
+        until = time.monotonic() + self.hall.grace_seconds + 1
+        for thread in list(self.threads):
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _receive(self, sock: socket.socket, uid: int) -> None:
+        try:
+            with sock:
+                unix = sock.family == socket.AF_UNIX
+                caller = accounts.caller_of(uid)
+                rules = self._rules(unix)
+                Desk(self.hall, sock, rules, caller, submitter=unix).run()
+        except OSError:
+            pass  # the client is gone
+        except Exception as error:  # a mistake of ours ends no other session
+            tell(bug(error).what)
+        finally:
+            self.threads.discard(threading.current_thread())
+            self._left(uid)
+
+    def _rules(self, unix: bool) -> Rules:
+        return Rules(
+            os.uname().nodename,
+            greeting="ESMTP ssmtp",
+            extensions=(*EXTENSIONS, "XSUBMIT") if unix else EXTENSIONS,
+            size_limit=self.hall.config.max_message_size or 0,
+            bare_names=True,
+            verbs=VERBS if unix else (),
+        )
+
+
+def tell(sentence: str) -> None:
+    """Say something about the acceptor itself, in the log and where it was started."""
+    journal.note(sentence, bad=True)
+    try:
+        sys.stderr.write(f"ssmtp: {sentence}\n")
+    except OSError:
+        pass

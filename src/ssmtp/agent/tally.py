@@ -1,0 +1,112 @@
+"""What each user has asked of the acceptor, counted by all its processes together.
+
+It lies in memory that they have shared since the fork, and is changed under a lock that
+dies with its holder. Times are those of CLOCK_MONOTONIC, the same for all of them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+
+MINUTE = 60.0
+
+USERS = 1024  # of more than these, those that sent nothing for longest are forgotten
+_USED = struct.Struct("=Q")
+# The uid, the tokens it had and when that was, the messages and octets it has added.
+_ROW = struct.Struct("=QddQQ")
+_BEGIN = 64
+
+
+class Tally:
+    """The table; all methods may be called by any thread of any of the processes."""
+
+    def __init__(self, *, shared: bool = False) -> None:
+        """`shared` says that processes forked from here on count in it, too."""
+        self._table = mmap.mmap(-1, _BEGIN + USERS * _ROW.size)
+        self._lock = _Shared() if shared else threading.Lock()
+        self._places: dict[int, int] = {}
+
+    def take(self, uid: int, now: float, most: int) -> bool:
+        """Take one of `most` tokens, which come back within a minute, if there is one.
+
+        A user who is new has all of them. `now` is in seconds.
+        """
+        with self._lock:
+            at, (_, tokens, since, messages, octets) = self._row(uid)
+            full = float(most)
+            left = min(full, tokens + (now - since) * most / MINUTE) if since else full
+            if left < 1:
+                return False
+            _ROW.pack_into(self._table, at, uid, left - 1, now, messages, octets)
+            return True
+
+    def add(self, uid: int, octets: int) -> None:
+        """Count a message that was queued."""
+        with self._lock:
+            at, (_, tokens, since, messages, before) = self._row(uid)
+            more = (messages + 1, before + octets)
+            _ROW.pack_into(self._table, at, uid, tokens, since, *more)
+
+    def added(self, uid: int) -> tuple[int, int]:
+        """Return how many messages and octets were added for a user, ever."""
+        with self._lock:
+            return self._row(uid)[1][3:]
+
+    def all(self) -> dict[int, tuple[int, int]]:
+        """Return the messages and octets that were added, for all users."""
+        with self._lock:
+            (used,) = _USED.unpack_from(self._table)
+            rows = _ROW.iter_unpack(self._table[_BEGIN : _BEGIN + used * _ROW.size])
+            return {uid: (messages, octets) for uid, _, _, messages, octets in rows}
+
+    def _row(self, uid: int) -> tuple[int, tuple[int, float, float, int, int]]:
+        """Return where the row of a user is, and the row; make one if there is none."""
+        at = self._places.get(uid, 0)
+        if at:
+            row = _ROW.unpack_from(self._table, at)
+            if row[0] == uid:
+                return at, row
+        (used,) = _USED.unpack_from(self._table)
+        places = range(_BEGIN, _BEGIN + used * _ROW.size, _ROW.size)
+        rows = {place: _ROW.unpack_from(self._table, place) for place in places}
+        found = [place for place, row in rows.items() if row[0] == uid]
+        if found:
+            at = found[0]
+        else:
+            if used < USERS:
+                at = _BEGIN + used * _ROW.size
+                _USED.pack_into(self._table, 0, used + 1)
+            else:
+                at = min(rows, key=lambda place: rows[place][2])
+            rows[at] = (uid, 0.0, 0.0, 0, 0)
+            _ROW.pack_into(self._table, at, *rows[at])
+        if len(self._places) >= USERS:
+            self._places.clear()
+        self._places[uid] = at
+        return at, rows[at]
+
+
+class _Shared:
+    """A lock between processes, and between the threads of each."""
+
+    def __init__(self) -> None:
+        self._threads = threading.Lock()
+        self._file = os.memfd_create("tally", os.MFD_CLOEXEC)
+
+    def __enter__(self) -> None:
+        self._threads.acquire()
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            self._threads.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+        finally:
+            self._threads.release()

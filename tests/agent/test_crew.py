@@ -1,0 +1,268 @@
+"""A backlog is carried by several processes: real ones, and a real mailhub."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agent.sending import Mailhub, Post, until
+
+pytestmark = pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="there is one processor only"
+)
+
+MANY = 150  # more than the sender keeps for itself
+
+
+class Gate(dict[str, str]):
+    """Replies of a mailhub that says what it thinks of a content when it may.
+
+    `held` are the connections that wait, counted from 1.
+    """
+
+    def __init__(self) -> None:
+        self.held = {*range(1, 100)}
+        self.opened = threading.Event()
+        self.here = threading.local()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == "DOT" and self.here.number in self.held:
+            assert self.opened.wait(60)
+        return super().get(key, default)
+
+
+class Doorkeeper(Mailhub):
+    """A mailhub with such a gate."""
+
+    def _serve(self, connection: Any) -> None:
+        assert isinstance(self.replies, Gate)
+        self.replies.here.number = self.connections
+        super()._serve(connection)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def post(tmp_path: Path, gate: Gate) -> Iterator[Post]:
+    hub = Doorkeeper(replies=gate)
+    hub.start()
+    made = Post(tmp_path, hub)
+    configure(made, 4)
+    try:
+        yield made
+    finally:
+        gate.opened.set()
+        made.end()
+        hub.stop()
+
+
+def configure(post: Post, connections: int, *lines: str) -> None:
+    often = "MessagesPerConnection=100000"
+    post.configure(f"Connections={connections}", often, *lines)
+
+
+def mates(pid: int) -> list[int]:
+    """Return the processes that a sender has made."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            facts = path.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(facts[1]) == pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+def ended(pid: int) -> bool:
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+    except OSError:
+        return True
+    return facts.startswith("Z")  # nobody has asked for its exit code
+
+
+def carried(post: Post) -> dict[int, set[str]]:
+    """Return which process has which messages: who has the lock on the file."""
+    names = {item.stat().st_ino: item.name for item in (post.spool / "queue").iterdir()}
+    found: dict[int, set[str]] = {}
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        name = names.get(int(words[5].rpartition(":")[2]))
+        if words[1] == "FLOCK" and name is not None:
+            found.setdefault(int(words[4]), set()).add(name)
+    return found
+
+
+def fill(post: Post, begin: int = 0) -> list[str]:
+    return [post.add(f"m{number}") for number in range(begin, begin + MANY)]
+
+
+def arrived(post: Post) -> Counter[str]:
+    return Counter(mail.field("Subject")[0] for mail in post.hub.mails)
+
+
+def both_carry(post: Post, *, each: int = 2) -> tuple[int, int]:
+    """Start a sender, wait until all connections are in use; return it and its mate."""
+    sender = post.start().pid
+
+    def busy() -> bool:
+        return [each, each] == [len(names) for names in carried(post).values()]
+
+    until(busy)
+    (mate,) = {*carried(post)} - {sender}
+    return sender, mate
+
+
+def subjects(post: Post, names: set[str]) -> set[str]:
+    entries = [entry for entry in post.entries() if entry.id in names]
+    return {entry.message_id.strip("<").partition("@")[0] for entry in entries}
+
+
+EVERYTHING = {f"m{number}" for number in range(MANY)}
+
+
+def test_backlog(post: Post, gate: Gate) -> None:
+    """Two processes carry a backlog over the connections allowed, each message once."""
+    fill(post)
+    both_carry(post)
+    until(lambda: post.site().get("connections") == 4)
+    gate.opened.set()
+    post.drained()
+    until(lambda: len(post.logged()) == MANY)
+
+    assert dict.fromkeys(EVERYTHING, 1) == arrived(post)
+    assert 4 == post.hub.connections
+    assert Counter(sent=MANY) == Counter(line["event"] for line in post.logged())
+
+
+def test_few_messages_wake_nobody(post: Post, gate: Gate) -> None:
+    """What the sender's own connections can take is not handed out."""
+    gate.opened.set()
+    for number in range(20):
+        post.add(f"m{number}")
+    sender = post.start().pid
+    post.drained()
+    (mate,) = mates(sender)
+
+    tasks = [*Path(f"/proc/{mate}/task").iterdir()]
+    assert 1 == len(tasks)
+
+
+def test_what_is_not_ordinary(post: Post, gate: Gate, tmp_path: Path) -> None:
+    """Messages with a mailhub of their own reach it from the midst of a backlog."""
+    gate.opened.set()
+    other = Mailhub()
+    other.start()
+    for number in range(MANY):
+        own = [] if number % 3 else [f"127.0.0.1:{other.port}"]
+        post.add(f"m{number}", mailhubs=own)
+    post.start()
+    post.drained()
+    other.stop()
+
+    there = Counter(mail.field("Subject")[0] for mail in other.mails)
+    assert dict.fromkeys((f"m{n}" for n in range(0, MANY, 3)), 1) == there
+    assert dict.fromkeys(EVERYTHING - {*there}, 1) == arrived(post)
+
+
+@pytest.mark.parametrize("hangs", ["connection", "process"])
+def test_nothing_waits_for_a_slow_mate(post: Post, gate: Gate, hangs: str) -> None:
+    """What a mate has not begun goes out, though its connection or itself hangs."""
+    configure(post, 2)
+    if hangs == "connection":
+        gate.held = {2}
+        fill(post)
+        post.start()
+    else:
+        fill(post)
+        _, mate = both_carry(post, each=1)
+        os.kill(mate, signal.SIGSTOP)
+        gate.opened.set()
+    until(lambda: post.queue.count() == 1)
+
+    assert EVERYTHING == {*arrived(post)} | subjects(post, {*post.queue.ids()})
+    if hangs == "process":
+        os.kill(mate, signal.SIGCONT)
+    gate.opened.set()
+    post.drained()
+    assert dict.fromkeys(EVERYTHING, 1) == arrived(post)
+
+
+def test_mate_is_killed(post: Post, gate: Gate) -> None:
+    """A mate's death loses nothing; twice comes only what it was sending, in doubt."""
+    fill(post)
+    sender, mate = both_carry(post)
+    theirs = carried(post)[mate]
+    doubtful = subjects(post, theirs)
+    os.kill(mate, signal.SIGKILL)
+    until(lambda: mate not in mates(sender))
+    gate.opened.set()
+    post.drained()
+
+    assert EVERYTHING == {*arrived(post)}
+    twice = {name for name, times in arrived(post).items() if times > 1}
+    assert twice <= doubtful
+    lines = [line for line in post.logged() if line["event"] == "failed"]
+    assert theirs == {line["id"] for line in lines if line["in_doubt"]}
+
+
+def test_sender_is_killed(post: Post, gate: Gate) -> None:
+    """Its mate ends what it has begun, and itself; the next sender does the rest."""
+    fill(post)
+    sender, mate = both_carry(post)
+    doubtful = subjects(post, carried(post)[sender])
+    os.kill(sender, signal.SIGKILL)
+    gate.opened.set()
+    until(lambda: ended(mate))
+    begun = post.queue.count()
+    post.start()
+    post.drained()
+
+    assert MANY - 2 == begun
+    assert EVERYTHING == {*arrived(post)}
+    assert {name for name, times in arrived(post).items() if times > 1} <= doubtful
+
+
+def test_end_in_order(post: Post, gate: Gate) -> None:
+    """SIGTERM to all of them lets what is under way come to its end, and no more."""
+    fill(post)
+    sender, mate = both_carry(post)
+    for pid in (mate, sender):
+        os.kill(pid, signal.SIGTERM)
+    gate.opened.set()
+
+    assert 0 == post.processes[0].wait(20)
+    assert ended(mate)
+    assert 4 == len(post.hub.mails) == MANY - post.queue.count()
+    assert not any(entry.crashed for entry in post.entries())
+
+
+def test_password_refused_to_a_mate(post: Post, gate: Gate) -> None:
+    """One refusal counts for all: nobody tries the password again."""
+    post.hub.users["me"] = "pw-12345"
+    configure(post, 2, "AuthUser=me", "AuthPass=pw-12345")
+    post.add("first")
+    sender = post.start()
+    until(lambda: carried(post))
+    gate["AUTH"] = "535 5.7.8 wrong"
+    fill(post)
+    sender.send_signal(signal.SIGHUP)
+    until(lambda: post.site()["kind"] == "auth")
+    sender.send_signal(signal.SIGHUP)
+    gate.opened.set()
+    post.drained()
+
+    assert 1 == len(post.site()["refusals"])
+    assert 2 == post.hub.connections
+    assert dict.fromkeys({"first", *EVERYTHING}, 1) == arrived(post)

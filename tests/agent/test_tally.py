@@ -1,0 +1,96 @@
+"""What users have asked for, counted by several processes in one table."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from ssmtp.agent.tally import MINUTE, USERS, Tally
+
+ALICE, BOB = 1001, 1002
+
+
+def test_tokens_come_back():
+    """A burst takes all tokens; they come back evenly within a minute."""
+    tally = Tally()
+
+    assert [True, True, False] == [tally.take(ALICE, 100.0, 2) for _ in range(3)]
+    assert tally.take(BOB, 100.0, 2)
+    assert not tally.take(ALICE, 100.0 + MINUTE / 2 - 1, 2)
+    assert tally.take(ALICE, 100.0 + MINUTE / 2, 2)
+
+
+def test_what_was_added():
+    """Messages and octets of each user are summed up."""
+    tally = Tally()
+    tally.add(ALICE, 5)
+    tally.take(ALICE, 100.0, 2)
+    tally.add(ALICE, 7)
+
+    assert (2, 12) == tally.added(ALICE)
+    assert (0, 0) == tally.added(BOB)
+
+
+def test_table_is_full():
+    """When there are too many users, who sent nothing for longest is forgotten."""
+    tally = Tally()
+    for uid in range(USERS + 1):
+        tally.take(uid, 100.0 + uid, 1)
+    last = 100.0 + USERS
+
+    assert tally.take(0, last, 1)  # nothing is known of the first one any more
+    assert not tally.take(USERS, last, 1)
+    assert not tally.take(USERS - 1, last, 1)
+
+
+def test_processes_and_threads_together():
+    """Nobody gets more tokens, and nothing is lost, however many count at once."""
+    tally = Tally(shared=True)
+    read, write = os.pipe()
+    children = []
+    for _ in range(2):
+        pid = os.fork()
+        if not pid:
+            threads = [
+                threading.Thread(target=_count, args=(tally, write)) for _ in range(3)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            os._exit(0)
+        children.append(pid)
+    os.close(write)
+    for pid in children:
+        os.waitpid(pid, 0)
+    with open(read, "rb") as taken:
+        tokens = len(taken.read())
+
+    assert 500 == tokens
+    assert (1200, 3600) == tally.added(ALICE)
+
+
+def _count(tally: Tally, write: int) -> None:
+    for _ in range(200):
+        tally.add(ALICE, 3)
+        if tally.take(ALICE, 100.0, 500):
+            os.write(write, b"x")
+
+
+def test_lock_dies_with_its_holder():
+    """A process that is killed while it counts stops nobody."""
+    tally = Tally(shared=True)
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        tally._lock.__enter__()
+        os.write(write, b"x")
+        threading.Event().wait()
+    os.read(read, 1)
+    os.kill(pid, 9)
+    tally.add(ALICE, 1)
+    os.waitpid(pid, 0)
+    os.close(read)
+    os.close(write)
+
+    assert (1, 1) == tally.added(ALICE)
