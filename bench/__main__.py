@@ -54,7 +54,7 @@ def _enter(cache: Path) -> int:
         print(f"bench: no mailhub: {'; '.join(troubles)}", file=sys.stderr)
         return 69
     env = {**os.environ, INSIDE: "\n".join(troubles) or ALL_THERE}
-    argv = ["unshare", "--net", sys.executable, "-m", "bench", *sys.argv[1:]]
+    argv = ["unshare", "--net", "--mount", sys.executable, "-m", "bench", *sys.argv[1:]]
     os.execvpe("unshare", argv, env)
 
 

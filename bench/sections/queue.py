@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from statistics import median
 
-from bench import sinks
+from bench import queues, sinks
 from bench.programs import CHECKOUT, PYTHON, RECIPIENT, SENDER, Outcome, Program
 from bench.queues import Agent, Postfix, Trouble, wait_for
 from bench.report import Goal, Part, Row, mb, ms
@@ -34,8 +35,15 @@ FLOOR = "the interpreter: python3 -IS -c pass"
 def measure(stage: Stage) -> Part:
     """Measure ours beside Postfix and, where that makes sense, beside the others."""
     part = Part("The queue (rates in messages per second)", "to reach with the agent")
-    agent = Agent(stage.place / "agent")
-    postfix = Postfix(stage.unpacked / "postfix", stage.place / "postfix-queue")
+    with queues.disk(stage.place) as (place, what):
+        part.notes.append(f"The queues lie on {what}.")
+        _measure(stage, part, place)
+    return part
+
+
+def _measure(stage: Stage, part: Part, place: Path) -> None:
+    agent = Agent(place / "agent")
+    postfix = Postfix(stage.unpacked / "postfix", place / "postfix")
     try:
         _hand_over(stage, part, agent)
         _accept(part, agent, postfix)
@@ -46,7 +54,6 @@ def measure(stage: Stage) -> Part:
     finally:
         agent.stop()
         postfix.stop()
-    return part
 
 
 # One message, as a whole process
