@@ -72,6 +72,20 @@ def waiting(folder: Folder, callers: list[Caller]) -> None:
         os.sched_yield()
 
 
+def burst(disk: Disk, folder: Folder) -> list[Caller]:
+    """Let one have an fsync, and then three that came meanwhile; return them."""
+    first = Caller(folder)
+    disk.wait_for(1)
+    others = [Caller(folder) for _ in range(3)]
+    waiting(folder, others)
+    disk.calls[0].set()
+    disk.wait_for(2)
+    disk.calls[1].set()
+    for caller in (first, *others):
+        caller.join(10)
+    return [first, *others]
+
+
 def test_an_fsync_that_runs_already_is_not_enough(disk: Disk, folder: Folder) -> None:
     """Who comes while one is running gets the next one, together with all others."""
     first = Caller(folder)
@@ -93,15 +107,7 @@ def test_an_fsync_that_runs_already_is_not_enough(disk: Disk, folder: Folder) ->
 def test_a_failure_reaches_all_who_shared_it(disk: Disk, folder: Folder) -> None:
     """All who waited for an fsync that failed are told, and nobody before or after."""
     disk.failing = {1}
-    first = Caller(folder)
-    disk.wait_for(1)
-    others = [Caller(folder) for _ in range(3)]
-    waiting(folder, others)
-    disk.calls[0].set()
-    disk.wait_for(2)
-    disk.calls[1].set()
-    for caller in (first, *others):
-        caller.join(10)
+    first, *others = burst(disk, folder)
     last = Caller(folder)
     disk.wait_for(3)
     disk.calls[2].set()
@@ -184,15 +190,7 @@ def test_an_fsync_that_was_cut_short_is_no_success(
     monkeypatch.setattr(os, "fsync", cut)
     broken: list[object] = []
     monkeypatch.setattr(threading, "excepthook", broken.append)
-    first = Caller(folder)
-    disk.wait_for(1)
-    others = [Caller(folder) for _ in range(3)]
-    waiting(folder, others)
-    disk.calls[0].set()
-    disk.wait_for(2)
-    disk.calls[1].set()
-    for caller in (first, *others):
-        caller.join(10)
+    _, *others = burst(disk, folder)
 
     assert 1 == len(broken)
     assert [errno.EIO] * 2 == [

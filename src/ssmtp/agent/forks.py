@@ -19,6 +19,8 @@ MOST = 3
 
 def wanted() -> int:
     """Return how many this machine is worth: one for each processor but the first."""
+    if not hasattr(os, "sched_getaffinity"):  # not Linux
+        return 0
     return min(MOST, len(os.sched_getaffinity(0)) - 1)
 
 
