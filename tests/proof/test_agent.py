@@ -7,6 +7,7 @@ its threads from there on. A point is the call at which any thread comes to its 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -19,8 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from ssmtp.agent.clerks import ALONE
 from ssmtp.errors import EX_TEMPFAIL
-from tests.agent.agents import Box, box
+from tests.agent.agents import Box, Peer, box
 from tests.agent.sending import PYTHON, ROOT, Mailhub, Post, until
 from tests.hub import _Session
 from tests.proof.conftest import LONG, sample
@@ -37,10 +39,10 @@ _NOT_COUNTED = frozenset(("futex", "restart_syscall", "sched_yield"))
 
 
 @contextlib.contextmanager
-def traced(process: subprocess.Popen[bytes], *options: str) -> Iterator[None]:
+def traced(pid: int, *options: str) -> Iterator[None]:
     """Have strace at a process; it goes when the process does, or with the context."""
     strace = subprocess.Popen(
-        ["strace", "-f", "-p", str(process.pid), "-o", "/dev/null", *options],
+        ["strace", "-f", "-p", str(pid), "-o", "/dev/null", *options],
         stderr=subprocess.PIPE,
     )
     assert strace.stderr is not None
@@ -84,12 +86,23 @@ def killing(point: tuple[str, int]) -> str:
     return f"--inject={name}:signal=SIGKILL:when={number}"
 
 
-def accept(box: Box, *strace: str) -> int:
-    """Hand a message to an acceptor that is traced; return the exit code."""
+def forked(pid: int) -> int:
+    """Return the further process that a half has, where there are two processors."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0])
+
+
+def accept(box: Box, clerk: bool, *strace: str) -> int:
+    """Hand a message to a traced process of the acceptor; return the exit code."""
     box.start()
     assert box.process is not None
-    with traced(box.process, *strace):
+    pid = box.process.pid
+    # With so many the first process has enough, and the next goes to another.
+    peers = [Peer(box.socket).greet() for _ in range(ALONE if clerk else 0)]
+    with traced(forked(pid) if clerk else pid, *strace):
         code = box.sendmail("ann@example.org", text="Subject: x\n\nhello\n").returncode
+    for peer in peers:
+        peer.close()
     with contextlib.suppress(ProcessLookupError):
         box.process.kill()
     box.process.wait(20)
@@ -97,14 +110,23 @@ def accept(box: Box, *strace: str) -> int:
     return code
 
 
-def test_acceptor_killed(tmp_path: Path) -> None:
+several = pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="one processor, so one process"
+)
+
+
+@pytest.mark.parametrize(
+    "clerk",
+    [pytest.param(False, id="first"), pytest.param(True, id="clerk", marks=several)],
+)
+def test_acceptor_killed(tmp_path: Path, clerk: bool) -> None:
     """What was handed over is queued once; anything else is kept by the caller."""
     log = tmp_path / "log"
     with box() as dry:
-        assert 0 == accept(dry, "-o", str(log))
+        assert 0 == accept(dry, clerk, "-o", str(log))
     for point in sample(points(log)):
         with box() as made:
-            code = accept(made, killing(point))
+            code = accept(made, clerk, killing(point))
             made.start()
             made.stop()
             queued = [made.content(entry) for entry in made.entries()]
@@ -139,9 +161,10 @@ class Choosy(Mailhub):
             Session(self, connection).run()
 
 
-def start(post: Post) -> subprocess.Popen[bytes]:
+def start(post: Post, before: str = "") -> subprocess.Popen[bytes]:
     """Start a sender that has no acceptor, and so looks by itself."""
-    run = "from ssmtp.agent import sender; sender.run(*sys.argv[2:4], None)"
+    run = f"from ssmtp.agent import crew, sender; {before}"
+    run += "sender.run(*sys.argv[2:4], None)"
     words = [str(ROOT / "src"), str(post.conf), str(post.spool)]
     process = subprocess.Popen(
         [PYTHON, "-ISc", f"import sys; sys.path.insert(0, sys.argv[1]); {run}", *words],
@@ -156,7 +179,7 @@ def deliver(post: Post, *strace: str) -> list[str]:
     """Queue three messages for a sender that is traced; return their ids."""
     process = start(post)
     until(lambda: post.site()["state"])
-    with traced(process, *strace):
+    with traced(process.pid, *strace):
         names = [
             post.add("m0"),
             post.add("m1", "ann@example.net", "joe@example.net"),
@@ -224,3 +247,39 @@ def test_sender_killed(tmp_path: Path) -> None:
         for word, count in found.items():
             name = word.split()[0]
             assert count == 1 or (count == 2 and (name in crashed or name == "bounce"))
+
+
+MANY = [f"m{number}" for number in range(8)]
+
+
+def carried(post: Post, *strace: str) -> None:
+    """Have messages sent by a sender whose further process is traced."""
+    process = start(post, "crew.BACKLOG = 1; ")
+    until(lambda: post.site()["state"])
+    with traced(forked(process.pid), *strace):
+        for name in MANY:
+            post.add(name)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: post.queue.count() == 0)
+    process.terminate()
+
+    assert 0 == process.wait(20)
+
+
+@several
+def test_mate_killed(tmp_path: Path) -> None:
+    """What a process of the sender had is sent by another; again only in doubt."""
+    log = tmp_path / "log"
+    with posted(tmp_path / "dry") as dry:
+        carried(dry, "-o", str(log))
+        assert "MAIL FROM:" in log.read_text(errors="replace")
+    for at, point in enumerate(sample(points(log))):
+        with posted(tmp_path / str(at)) as post:
+            carried(post, killing(point))
+            found = copies(post)
+            facts = [json.loads(line) for line in post.log.read_text().splitlines()]
+
+        doubted = {fact["msgid"] for fact in facts if fact.get("in_doubt")}
+        assert {f"<{name}@x.test> ann@example.net" for name in MANY} == set(found)
+        for word, count in found.items():
+            assert count == 1 or (count == 2 and word.split()[0] in doubted), point

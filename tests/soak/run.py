@@ -2,8 +2,8 @@
 
     python -m tests.soak.run --count 100000 --faults 0.1 --seed 1
 
-Ten writers hand messages over the socket; both halves are killed at random and started
-again; a share of everything that the mailhub does goes wrong. At the end
+Ten writers hand messages over the socket; processes of both halves are killed at random
+and started again; a share of everything that the mailhub does goes wrong. At the end
 
 * every message that was acknowledged has arrived, or lies in failed/ with a reason
   that the mailhub gave;
@@ -16,6 +16,7 @@ again; a share of everything that the mailhub does goes wrong. At the end
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -74,22 +75,53 @@ class Half:
         )
 
     def kill(self) -> None:
-        """Kill it, and start it again."""
-        self.process.kill()
-        self.process.wait()
+        """Kill its first process, all of them, or another one than the first.
+
+        The first is started again; without it the others have to end by themselves.
+        """
+        others = self.forked()
+        whom = random.choice(("first", "all", "other" if others else "first"))
+        if whom == "other":
+            _kill(random.choice(others))
+        else:
+            self.process.kill()
+            for pid in others if whom == "all" else []:
+                _kill(pid)
+            self.process.wait()
+            self.start()
         self.kills += 1
-        self.start()
+
+    def look_again(self) -> None:
+        """Have it look at everything, if it can hear that by now."""
+        status = self._status(self.process.pid)
+        caught = re.search(r"SigCgt:\s+(\w+)", status)
+        if caught and int(caught[1], 16) >> (signal.SIGHUP - 1) & 1:
+            self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
+    def forked(self) -> list[int]:
+        """Return the further processes."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(word) for word in children.split()]
+
     def size(self) -> tuple[int, int]:
-        """Return its memory in KiB, and its descriptors."""
-        proc = Path("/proc") / str(self.process.pid)
-        status = (proc / "status").read_text()
-        memory = re.search(r"VmRSS:\s+(\d+)", status)
-        return int(memory[1]) if memory else 0, len([*(proc / "fd").iterdir()])
+        """Return the memory of its processes in KiB, and their descriptors."""
+        pids = [self.process.pid, *self.forked()]
+        sizes = [re.search(r"VmRSS:\s+(\d+)", self._status(pid)) for pid in pids]
+        descriptors = [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
+        return sum(int(size[1]) for size in sizes if size), sum(descriptors)
+
+    def _status(self, pid: int) -> str:
+        return Path(f"/proc/{pid}/status").read_text()
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 class Writers:
@@ -216,7 +248,7 @@ def soak(
             now = time.monotonic()
             if now > flush_at:
                 # Nobody waits for an hour here.
-                send.process.send_signal(signal.SIGHUP)
+                send.look_again()
                 flush_at = now + 2.0
             if writers.next < count * (1 - QUIET):
                 if now > next_kill:
