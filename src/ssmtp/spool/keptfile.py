@@ -253,8 +253,11 @@ def unescape(text: str) -> str:
         elif width and len(digits) == width and _is_hex(digits):
             code = int(digits, 16)
             if kind == "x" and code >= 0x80:
-                code += 0xDC00
-            out.append(chr(code) if code <= 0x10FFFF else "\ufffd")
+                out.append(chr(code + 0xDC00))
+            elif code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
+                out.append("\ufffd")  # which nobody has escaped
+            else:
+                out.append(chr(code))
         else:
             out.append("\\")
             width = -1
