@@ -233,6 +233,8 @@ def soak(
         target=hub.serve, args=(listener, notes, faults, seed), daemon=True
     )
     server.start()
+    notes.touch()
+    taken = notes.open("rb")
     common = ["-C", str(conf), "--spool", str(spool)]
     accept = Half(["accept", *common, "--listen", str(path)])
     send = Half(["send", *common, "--link", str(place / "sender.sock")])
@@ -243,14 +245,16 @@ def soak(
         writers.start()
         next_kill = time.monotonic() + 2 * kill_every[0]
         flush_at = time.monotonic() + 2.0
+        arrived = 0
         while writers.going or queue.count():
             time.sleep(0.1)
             now = time.monotonic()
+            arrived += taken.read().count(b"\n")
             if now > flush_at:
                 # Nobody waits for an hour here.
                 send.look_again()
                 flush_at = now + 2.0
-            if writers.next < count * (1 - QUIET):
+            if arrived < count * (1 - QUIET):
                 if now > next_kill:
                     # In turn, the sender first.
                     (send, accept)[send.kills > accept.kills].kill()
@@ -267,6 +271,7 @@ def soak(
         server.kill()
         server.join()
         listener.close()
+        taken.close()
     seconds = time.monotonic() - begun
     kills = accept.kills, send.kills
     return judge(queue, writers, notes, log, sizes, codes, kills, seconds)
