@@ -248,28 +248,6 @@ def test_wait_at_a_clerk(box):
     assert [["new"]] == [list(word) for word in said]
 
 
-def test_wait_at_a_clerk_that_ends(box):
-    """Who waits at any process hears that the agent is restarted."""
-    ear = link.Ear(str(box.socket.parent / "sender.sock"))
-    assert ear.words(5)
-    peers = several(box, 2)
-
-    def sender() -> None:
-        assert ear.words(20)
-        box.stop()
-
-    thread = threading.Thread(target=sender)
-    thread.start()
-    done = box.sendmail("--wait", "a@b.example")
-    thread.join()
-    ear.close()
-    close(peers)
-
-    assert 75 == done.returncode
-    assert b"the agent is being restarted" in done.stderr
-    assert 1 == len(box.entries())
-
-
 def test_one_processor():
     """Where there is one processor there is one process."""
     with boxes() as made:

@@ -14,8 +14,9 @@ import pytest
 
 from ssmtp import bs, delivery, handoff
 from ssmtp.agent import link
+from ssmtp.agent.clerks import ALONE
 from ssmtp.options import scan
-from tests.agent.agents import STRANGERS, Box, pretender, scripted, silent
+from tests.agent.agents import STRANGERS, Box, Peer, pretender, scripted, silent
 from tests.hub import Hub, running
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: other users")
@@ -492,9 +493,11 @@ def test_wait(box, verdict, code, words):
         assert f"queued as {box.entries()[0].id}".encode() in done.stderr
 
 
-def test_wait_for_an_agent_that_ends(box):
-    """Who waits hears that the message is queued when the agent is restarted."""
+@pytest.mark.parametrize("others", [0, ALONE])
+def test_wait_for_an_agent_that_ends(box, others):
+    """Who waits, at any process, hears that the agent is restarted; it is queued."""
     box.start()
+    peers = [Peer(box.socket).greet() for _ in range(others)]
     ear = link.Ear(str(box.socket.parent / "sender.sock"))
     assert ear.words(5)
 
@@ -507,6 +510,8 @@ def test_wait_for_an_agent_that_ends(box):
     done = box.sendmail("--wait", "a@b.example")
     thread.join()
     ear.close()
+    for peer in peers:
+        peer.close()
 
     assert 75 == done.returncode
     assert b"the agent is being restarted" in done.stderr
