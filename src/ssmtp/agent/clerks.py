@@ -27,13 +27,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from ssmtp.agent import forks
 from ssmtp.agent.hall import Hall, word_of
 from ssmtp.agent.link import Mouth, Word
 from ssmtp.agent.sessions import Sessions, tell
-from ssmtp.errors import EX_OK, EX_SOFTWARE, bug
+from ssmtp.errors import bug
 
 ALONE = 2  # sessions that the first process holds before it wakes a clerk
 PACKET_MOST = 65536  # octets
@@ -47,15 +47,6 @@ class Clerk:
         self.pid = pid
         self.line = line
         self.held: list[int] = []
-
-    def say(self, word: Word, *fds: int) -> bool:
-        """Say a word, and hand descriptors over; False when it does not listen."""
-        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-        try:
-            socket.send_fds(self.line, [json.dumps(word).encode()], fds, flags)
-        except OSError:
-            return False
-        return True
 
 
 class Clerks:
@@ -88,7 +79,9 @@ class Clerks:
         if here < ALONE or not self._by_fd:
             return False
         clerk = min(self._by_fd.values(), key=lambda one: len(one.held))
-        if len(clerk.held) >= here or not clerk.say({"take": uid}, sock.fileno()):
+        if len(clerk.held) >= here or not forks.say(
+            clerk.line, {"take": uid}, sock.fileno()
+        ):
             return False
         clerk.held.append(uid)
         sock.close()
@@ -115,12 +108,12 @@ class Clerks:
         """Let the clerks tell a sender themselves of what is new."""
         for clerk in list(self._by_fd.values()):
             fds = [] if sender is None else [sender.fileno()]
-            clerk.say({"sender": bool(fds)}, *fds)
+            forks.say(clerk.line, {"sender": bool(fds)}, *fds)
 
     def end(self) -> None:
         """Tell all to let their sessions come to an end."""
         for clerk in self._by_fd.values():
-            clerk.say({"end": True})
+            forks.say(clerk.line, {"end": True})
 
     def join(self) -> None:
         """Wait until all have ended, and see to it that they do."""
@@ -135,7 +128,7 @@ class Clerks:
         self._by_fd.clear()
 
     def _answer(self, clerk: Clerk, name: str) -> None:
-        clerk.say({"word": name, **self.hall.verdict(name)})
+        forks.say(clerk.line, {"word": name, **self.hall.verdict(name)})
 
     def _gone(self, clerk: Clerk) -> None:
         for uid in clerk.held:
@@ -145,20 +138,17 @@ class Clerks:
         tell(f"a process of the acceptor ({clerk.pid}) has died; the others go on")
 
 
-def _serve(hall: Hall, line: socket.socket, forget: Callable[[], None]) -> NoReturn:
+def _serve(hall: Hall, line: socket.socket, forget: Callable[[], None]) -> None:
     """Be a clerk, to the end of this process."""
-    code = EX_SOFTWARE
     try:
         forget()
         office = _Office(hall, line)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: line.shutdown(socket.SHUT_RD))
         office.run()
-        code = EX_OK
     except Exception as error:
         tell(bug(error).what)
-    finally:
-        os._exit(code)
+        raise
 
 
 class _Office:

@@ -30,8 +30,9 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ssmtp.agent import forks, mate
+from ssmtp.agent.link import Word
 from ssmtp.agent.loop import Idle, boottime
-from ssmtp.agent.mate import PACKET_MOST, Word
+from ssmtp.agent.mate import PACKET_MOST
 from ssmtp.config import Config
 from ssmtp.spool.queue import Queue
 
@@ -57,15 +58,6 @@ class Line:
         self.out: set[str] = set()
         self.share = self.connections = self.active = 0
         self.recalled = False
-
-    def say(self, word: Word) -> bool:
-        """Say a word; False when it does not listen."""
-        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-        try:
-            self.sock.send(json.dumps(word).encode("ascii"), flags)
-        except OSError:
-            return False
-        return True
 
     def hear(self) -> Word | None:
         """Return what was said, None while there is nothing; {} when it has ended."""
@@ -116,7 +108,7 @@ class Crew:
     def read_again(self) -> None:
         """Have the configuration read again."""
         for line in self.lines:
-            line.say({"again": True})
+            forks.say(line.sock, {"again": True})
 
     def dismiss(self) -> None:
         """Let them end what they have begun, and then themselves."""
@@ -164,7 +156,7 @@ class Crew:
 
     def _recall(self, line: Line) -> None:
         """Take back what a mate has; what it has begun is locked."""
-        line.recalled = line.say({"recall": True})
+        line.recalled = forks.say(line.sock, {"recall": True})
         self._take_back(line)
 
     def _take_back(self, line: Line) -> None:
@@ -186,7 +178,7 @@ class Crew:
                 "forced": [name for name in names if name in forced],
                 "most": line.share,
             }
-            if names and line.say(word):
+            if names and forks.say(line.sock, word):
                 line.out.update(names)
             else:
                 jobs.extendleft(reversed(names))

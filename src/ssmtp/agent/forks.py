@@ -7,12 +7,15 @@ end of a socket whose packets are its words with the first process (`clerks`, `c
 from __future__ import annotations
 
 import gc
+import json
 import os
 import socket
 from collections.abc import Callable
 from typing import NoReturn
 
 from ssmtp import journal
+from ssmtp.agent.link import Word
+from ssmtp.errors import EX_OK, EX_SOFTWARE
 
 MOST = 3
 
@@ -25,11 +28,12 @@ def wanted() -> int:
 
 
 def fork(
-    count: int, serve: Callable[[socket.socket], NoReturn]
+    count: int, serve: Callable[[socket.socket], None]
 ) -> list[tuple[int, socket.socket]]:
     """Make so many, or as many as there can be; return their pids and sockets.
 
-    Each calls `serve` with its end of the socket, and holds none of the others'.
+    Each calls `serve` with its end of the socket, holds none of the others', and ends.
+    What `serve` raises it has told already.
     """
     gc.freeze()  # what is there now is shared, and stays so
     made: list[tuple[int, socket.socket]] = []
@@ -46,7 +50,26 @@ def fork(
             for _, other in made:
                 other.close()
             ours.close()
-            serve(theirs)
+            _be(serve, theirs)
         theirs.close()
         made.append((pid, ours))
     return made
+
+
+def say(line: socket.socket, word: Word, *fds: int) -> bool:
+    """Say a word to one of them, with descriptors; False when it does not listen."""
+    flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+    try:
+        socket.send_fds(line, [json.dumps(word).encode("ascii")], fds, flags)
+    except OSError:
+        return False
+    return True
+
+
+def _be(serve: Callable[[socket.socket], None], line: socket.socket) -> NoReturn:
+    code = EX_SOFTWARE
+    try:
+        serve(line)
+        code = EX_OK
+    finally:
+        os._exit(code)

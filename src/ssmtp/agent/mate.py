@@ -7,22 +7,20 @@ mailhub on its own: the first trouble goes to the sender, with all that has not 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import socket
-from typing import Any, NoReturn
+from typing import Any
 
 from ssmtp import journal
 from ssmtp.agent.carrier import Carrier, Talk, Verdict
+from ssmtp.agent.link import Word
 from ssmtp.agent.loop import LONGEST_WAIT, Idle, boottime
 from ssmtp.agent.pool import Pool
 from ssmtp.agent.site import Site, kind_of
 from ssmtp.config import Config
-from ssmtp.errors import EX_OK, EX_SOFTWARE, Failure, SystemTrouble, bug
+from ssmtp.errors import Failure, SystemTrouble, bug
 from ssmtp.spool.queue import Claim, Entry, Queue
-
-Word = dict[str, Any]
 
 PACKET_MOST = 1 << 18  # octets
 OVER_MOST = 8  # messages in one packet: what a mailhub says can be long
@@ -30,9 +28,8 @@ REPLY_MOST = 2000  # characters of that
 REPORT_SECONDS = 0.1  # until what is over is told, if it is few
 
 
-def serve(line: socket.socket, config: Config, queue: Queue) -> NoReturn:
+def serve(line: socket.socket, config: Config, queue: Queue) -> None:
     """Be a mate, to the end of this process."""
-    code = EX_SOFTWARE
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             # They are for the sender, which then hangs up.
@@ -40,11 +37,9 @@ def serve(line: socket.socket, config: Config, queue: Queue) -> NoReturn:
         packet = line.recv(PACKET_MOST)
         if packet:
             Mate(line, config, queue).run(packet)
-        code = EX_OK
     except BaseException as error:
         journal.note(bug(error).sentence(), bad=True)
-    finally:
-        os._exit(code)
+        raise
 
 
 class Mate(Carrier):
