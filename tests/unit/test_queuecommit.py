@@ -72,29 +72,30 @@ def waiting(folder: Folder, callers: list[Caller]) -> None:
         os.sched_yield()
 
 
-def burst(disk: Disk, folder: Folder) -> list[Caller]:
-    """Let one have an fsync, and then three that came meanwhile; return them."""
+def second_round(disk: Disk, folder: Folder, count: int) -> list[Caller]:
+    """Let one have an fsync, and so many that came meanwhile begin the next one."""
     first = Caller(folder)
     disk.wait_for(1)
-    others = [Caller(folder) for _ in range(3)]
-    waiting(folder, others)
-    disk.calls[0].set()
-    disk.wait_for(2)
-    disk.calls[1].set()
-    for caller in (first, *others):
-        caller.join(10)
-    return [first, *others]
-
-
-def test_an_fsync_that_runs_already_is_not_enough(disk: Disk, folder: Folder) -> None:
-    """Who comes while one is running gets the next one, together with all others."""
-    first = Caller(folder)
-    disk.wait_for(1)
-    others = [Caller(folder) for _ in range(5)]
+    others = [Caller(folder) for _ in range(count)]
     waiting(folder, others)
     disk.calls[0].set()
     first.join(10)
     disk.wait_for(2)
+    return [first, *others]
+
+
+def burst(disk: Disk, folder: Folder) -> list[Caller]:
+    """Let one have an fsync, and then three that came meanwhile; return them."""
+    callers = second_round(disk, folder, 3)
+    disk.calls[1].set()
+    for caller in callers:
+        caller.join(10)
+    return callers
+
+
+def test_an_fsync_that_runs_already_is_not_enough(disk: Disk, folder: Folder) -> None:
+    """Who comes while one is running gets the next one, together with all others."""
+    _, *others = second_round(disk, folder, 5)
     still_waiting = [caller.is_alive() for caller in others]
     disk.calls[1].set()
     for caller in others:

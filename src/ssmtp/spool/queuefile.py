@@ -234,12 +234,13 @@ def render_head(draft: Draft, name: str, octets: int = 0) -> bytes:
         lines.append(f"message-id: {escape(draft.message_id)}")
     for mailhub in draft.mailhubs:
         lines.append(f"mailhub: {escape(mailhub)}")
-    if draft.ret is not None:
-        lines.append(f"ret: {escape(draft.ret)}")
-    if draft.envid is not None:
-        lines.append(f"envid: {escape(draft.envid)}")
-    if draft.body is not None:
-        lines.append(f"body: {escape(draft.body)}")
+    for key, wish in (
+        ("ret", draft.ret),
+        ("envid", draft.envid),
+        ("body", draft.body),
+    ):
+        if wish is not None:
+            lines.append(f"{key}: {escape(wish)}")
     lines.append(f"from: <{escape(draft.reverse_path)}>")
     for recipient in draft.recipients:
         lines.append(f"to: <{escape(recipient.address)}>")
