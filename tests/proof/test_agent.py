@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,11 +147,16 @@ def test_acceptor_killed(tmp_path: Path, clerk: bool) -> None:
 
 
 class Choosy(Mailhub):
-    """A mailhub that does not know `nobody`."""
+    """A mailhub that does not know `nobody`; it `thinks` about each recipient."""
+
+    thinks = 0.0  # seconds
 
     def _serve(self, connection: socket.socket) -> None:
+        hub = self
+
         class Session(_Session):
             def on_rcpt(self, line: str) -> None:
+                time.sleep(hub.thinks)
                 if "nobody@" in line:
                     self.say("550 5.1.1 nobody here")
                 else:
@@ -254,6 +260,8 @@ MANY = [f"m{number}" for number in range(8)]
 
 def carried(post: Post, *strace: str) -> None:
     """Have messages sent by a sender whose further process is traced."""
+    assert isinstance(post.hub, Choosy)
+    post.hub.thinks = 0.1  # so long that the sender alone has not sent all of them
     process = start(post, "crew.BACKLOG = 1; ")
     until(lambda: post.site()["state"])
     with traced(forked(process.pid), *strace):
