@@ -294,7 +294,7 @@ def _send(packet: bytes) -> str:
     for _ in range(3):
         fresh = log is None
         if log is None:
-            if time.monotonic() < _nobody_until:
+            if lasting and time.monotonic() < _nobody_until:
                 return NOBODY
             try:
                 log = _connected()
