@@ -80,6 +80,21 @@ def test_a_full_disk_loses_nothing(
     queue.close()
 
 
+def test_what_is_to_stay_free_stays_free(tmpfs: Callable[[str], Path]) -> None:
+    """However large the messages are, none takes of the space that is kept free."""
+    least = 3_000_000
+    path = tmpfs("size=8m")
+    queue = Queue.open(str(path / "spool"), make=True, least=(0.0, least))
+    with pytest.raises(NoSpace, match="are free in"):
+        for _ in range(10):
+            queue.add(draft(), [b"x" * 2_000_000])
+    found = os.statvfs(path)
+
+    assert 2 == queue.count()
+    assert found.f_bavail * found.f_frsize >= least
+    queue.close()
+
+
 def test_outcomes_that_do_not_fit_are_said(tmpfs: Callable[[str], Path]) -> None:
     """A full disk that takes no record leaves those that are there as they are."""
     queue = Queue.open(str(tmpfs("size=400k") / "spool"), make=True)

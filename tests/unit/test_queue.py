@@ -233,6 +233,92 @@ def test_a_directory_that_cannot_be_synchronised_takes_the_message_back(
     assert [] == box.names()
 
 
+class Calls:
+    """What is asked of the disk from now on, as words: the call and what it is for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.words: list[str] = []
+        for name in ("fsync", "fdatasync", "write", "link", "rename", "unlink"):
+            monkeypatch.setattr(os, name, self._noting(name, getattr(os, name)))
+
+    def _noting(self, name: str, real):
+        def call(*arguments, **more):
+            done = real(*arguments, **more)
+            if name.endswith("sync"):
+                found = os.fstat(arguments[0])
+                what = "directory" if stat.S_ISDIR(found.st_mode) else "file"
+                self.words.append(f"{what} safe")
+            else:
+                self.words.append(name)
+            return done
+
+        return call
+
+
+@pytest.mark.parametrize("name", ["link", "rename"])
+def test_what_is_acknowledged_is_safe(
+    box: Box, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The content is safe before it has a name, the name before anybody is told."""
+    if name == "rename":
+        monkeypatch.delattr(os, "O_TMPFILE")
+    calls = Calls(monkeypatch)
+    box.add()
+
+    assert ["write", "file safe", name, "directory safe"] == calls.words
+
+
+def _claimed(do):
+    def run(box: Box, name: str) -> None:
+        with box.claim(name) as claim:
+            do(claim)
+
+    return run
+
+
+def _requeued(box: Box, name: str) -> None:
+    box.claim(name).to_failed("no")
+    assert box.queue.requeue(name)
+
+
+NOTED = ["write", "file safe"]
+REMOVED = ["unlink", "directory safe"]
+MOVED = [*NOTED, "rename", "directory safe", "directory safe"]
+WORDS = {
+    "outcome": (_claimed(lambda claim: claim.settle([(0, "sent", "250")])), NOTED),
+    "warned": (_claimed(lambda claim: claim.warned()), NOTED),
+    "hold": (lambda box, name: box.queue.hold(name), NOTED),
+    "release": (lambda box, name: box.queue.release(name), NOTED),
+    "done": (_claimed(lambda claim: claim.done()), REMOVED),
+    "drop": (lambda box, name: box.queue.drop(name), REMOVED),
+    "failed": (_claimed(lambda claim: claim.to_failed("no")), MOVED),
+    "requeue": (_requeued, MOVED * 2),
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_what_became_of_it_is_safe(
+    box: Box, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """Each word on a message is safe before whoever said it goes on."""
+    name = box.add()
+    do, wanted = WORDS[word]
+    calls = Calls(monkeypatch)
+    do(box, name)
+
+    assert wanted == calls.words
+
+
+def test_what_is_found_becomes_safe(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed writer did not come to, whoever starts next makes up for."""
+    box.add()
+    box.file("core").write_bytes(b"what is this?")
+    calls = Calls(monkeypatch)
+    box.queue.recover()
+
+    assert ["rename"] + ["directory safe"] * 5 == calls.words
+
+
 @pytest.mark.parametrize("lacking", ["O_TMPFILE", "/proc"])
 def test_where_files_without_a_name_are_unknown(
     box: Box, monkeypatch: pytest.MonkeyPatch, lacking: str
@@ -252,6 +338,37 @@ def test_where_files_without_a_name_are_unknown(
     with pytest.raises(SystemTrouble):
         queue.add(draft(), [CONTENT])
     assert [name] == box.names()
+
+
+@pytest.mark.parametrize("moment", ["before", "while"])
+def test_who_sweeps_disturbs_nobody_who_begins(
+    box: Box, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A half that starts may take a new file for a leftover; the message comes in."""
+    import fcntl
+
+    monkeypatch.delattr(os, "O_TMPFILE")
+    queue = box.open()
+    real = fcntl.flock
+    swept: list[str] = []
+
+    def flock(fd: int, how: int) -> None:
+        if not swept:
+            swept.extend(box.names())
+            other = os.open(box.file(swept[0]), os.O_RDONLY)
+            real(other, fcntl.LOCK_EX)
+            os.unlink(box.file(swept[0]))
+            if moment == "before" or not how & fcntl.LOCK_NB:
+                os.close(other)  # else it is still at it
+        real(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    name = queue.add(draft(), [CONTENT])
+    queue.close()
+
+    assert 1 == len(swept)
+    assert [name] == box.names()
+    assert CONTENT == b"".join(box.claim(name).blocks())
 
 
 def test_leftovers_are_swept(box: Box) -> None:
@@ -700,6 +817,55 @@ def test_a_file_that_cannot_be_read_stays(
     assert [good] == box.due()
     assert sorted((bad, good)) == box.names()
     assert "Input/output error" in box.told[0]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_a_file_that_cannot_be_opened_stays(
+    box: Box, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A file whose mode or attributes were changed is told of; the others go on."""
+    bad, good = box.add(), box.add()
+    real = os.open
+
+    def opened(path: str, *rest: int, **more: int) -> int:
+        if path == bad:
+            raise OSError(number, os.strerror(number))
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", opened)
+
+    assert box.queue.claim(bad) is None
+    assert box.queue.look(bad) is None
+    assert [good] == box.due()
+    assert sorted((bad, good)) == box.names()
+    assert 1 == len(box.told)
+    assert os.strerror(number) in box.told[0]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root can open everything, others cannot")
+@pytest.mark.parametrize("mode", [0o000, 0o200, 0o400])
+def test_a_file_of_another_mode_stops_nobody(tmp_path: Path, mode: int) -> None:
+    """Without root's rights, too, a file of a strange mode is passed over."""
+    os.chown(tmp_path, 64001, -1)
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.chdir(tmp_path)
+            os.setresuid(64001, 64001, 64001)
+            box = Box(Path("spool"))
+            bad, good = box.add(), box.add()
+            box.file(bad).chmod(mode)
+            found = [name for name in (bad, good) if box.queue.claim(name)]
+            if [good] == found and sorted((bad, good)) == box.names():
+                os.write(write, b"good")
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(write)
+
+    with open(read, "rb") as said:
+        assert b"good" == said.read()
 
 
 def test_a_lack_of_descriptors_is_not_the_messages_fault(

@@ -208,6 +208,34 @@ def test_a_kind_of_a_later_version_is_left_alone() -> None:
         read(written(draft, [CONTENT]))
 
 
+@pytest.mark.parametrize("cut", range(len(queuefile.FIRST_LINE)))
+def test_a_file_cut_in_its_first_line_is_damaged(cut: int) -> None:
+    """What was cut is nothing that a later version could make sense of."""
+    with pytest.raises(Damaged):
+        read(WHOLE[0][:cut])
+
+
+@pytest.mark.parametrize("line", [b"2", b"10", b"999"])
+def test_the_number_of_a_later_version(line: bytes) -> None:
+    """Any other number in the first line is a later version's."""
+    with pytest.raises(Newer):
+        read(b"ssmtp queued message " + line + b"\n" + WHOLE[0][23:])
+
+
+@pytest.mark.parametrize("line", [b"", b"x", b"1 ", b" 1", b"\xb2", b"-1", b"1\0"])
+def test_what_is_no_number_is_damaged(line: bytes) -> None:
+    """A first line without a number was written by no version."""
+    with pytest.raises(Damaged):
+        read(b"ssmtp queued message " + line + b"\n" + WHOLE[0][23:])
+
+
+def test_a_kind_that_has_changed_is_damaged() -> None:
+    """A kind that is unknown because the disk changed it is no later version's."""
+    text = WHOLE[0].replace(b"\nkind: message\n", b"\nkind: messagf\n")
+    with pytest.raises(Damaged):
+        read(text)
+
+
 def test_many_records_are_read_in_blocks() -> None:
     """A message that was tried for days is read like a new one."""
     begin = queuerecords.render(("begin", 5, "1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,28 @@ def test_a_full_disk_is_said_so_that_one_can_act(
     assert str(tmp_path) in sentence
     assert "MinFreeSpace" in sentence
     assert [] == os.listdir(tmp_path / "queue")
+
+
+def test_a_large_message_leaves_free_what_is_to_stay_free(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A message that fits only into what is to stay free is refused, and goes."""
+    queue = Queue.open(str(tmp_path), least=(0.05, 0))
+
+    def content() -> Iterator[bytes]:
+        yield b"x" * 300_000
+        room(monkeypatch, blocks=49, inodes=1000)
+
+    room(monkeypatch, blocks=60, inodes=1000)
+    with pytest.raises(NoSpace, match="only 49 MB are free"):
+        queue.add(Draft(7, "bob", "", [Recipient("a@example.org")]), content())
+    assert [] == os.listdir(tmp_path / "queue")
+
+    room(monkeypatch, blocks=60, inodes=1000)
+    name = queue.add(Draft(0, "root", "", [Recipient("a@example.org")]), content())
+    queue.close()
+
+    assert [name] == os.listdir(tmp_path / "queue")
 
 
 @pytest.mark.parametrize(

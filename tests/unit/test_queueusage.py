@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ssmtp.agent.tally import Tally
+from ssmtp.spool import queueusage
 from ssmtp.spool.queue import Draft, Queue, Recipient
 
 CONTENT = b"Subject: test\r\n\r\n"
@@ -76,6 +77,18 @@ def test_what_fails_and_comes_back(open_queue: Callable[[], Queue]) -> None:
     assert comes(queue, (1, requeued))
 
 
+def test_what_is_requeued_counts_at_once(open_queue: Callable[[], Queue]) -> None:
+    """Who requeues what has failed has one message more, and no octets."""
+    queue = open_queue()
+    claim = queue.claim(add(queue))
+    assert claim is not None
+    claim.to_failed("no")
+    octets = queue.usage(1000)[1]
+    assert queue.requeue(claim.id)
+
+    assert (1, octets) == queue.usage(1000, fresh=False)
+
+
 def test_what_grows_counts(open_queue: Callable[[], Queue]) -> None:
     """Each try makes a file longer, and that counts."""
     queue, other = open_queue(), open_queue()
@@ -112,6 +125,33 @@ def test_files_are_not_counted_for_each_message(
 
     assert [1, 2, 3, 4, 5] == found
     assert [] == listed
+
+
+def test_what_has_left_counts_no_more(
+    open_queue: Callable[[], Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for fresh figures waits rather than to hear of what has left."""
+    monkeypatch.setattr(queueusage, "_PAUSE", 0.2)
+    queue, other = open_queue(), open_queue()
+    name = add(queue)
+    size = queue.usage(1000)[1]
+    assert other.drop(name)
+
+    assert (1, size) == queue.usage(1000, fresh=False)
+    assert (0, 0) == queue.usage(1000)
+
+
+def test_nobody_waits_for_long(
+    open_queue: Callable[[], Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it takes long to count, the figures of the last time have to do."""
+    monkeypatch.setattr(queueusage, "_PAUSE", 50.0)
+    queue, other = open_queue(), open_queue()
+    name = add(queue)
+    size = queue.usage(1000)[1]
+    assert other.drop(name)
+
+    assert (1, size) == queue.usage(1000)
 
 
 def test_one_ledger_for_all(open_queue: Callable[[], Queue]) -> None:

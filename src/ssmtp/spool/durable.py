@@ -113,11 +113,17 @@ def _link_unnamed(fd: int, name: str, directory: int) -> bool:
 
 def hidden_file(directory: int) -> tuple[int, str]:
     """Open a new, locked file with a hidden name; raises OSError."""
-    name = f".{os.urandom(16).hex()}"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(name, flags, 0o600, dir_fd=directory)
-    lock(fd)
-    return fd, name
+    while True:
+        name = f".{os.urandom(16).hex()}"
+        fd = os.open(name, flags, 0o600, dir_fd=directory)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)  # who sweeps has it for a moment
+            if os.fstat(fd).st_nlink:
+                return fd, name
+        except OSError:
+            return fd, name
+        os.close(fd)  # it was swept before it was ours
 
 
 def _by_hidden_name(

@@ -69,8 +69,19 @@ def queued(row: Mapping[str, Any]) -> Entry:
     more = int(row["recipients"]) - len(head.recipients)
     if more > 0:
         head.recipients.append(f"and {more} more")
-    head.reason = f"{row['state']}: {row['reason']}" if row["reason"] else row["state"]
+    head.reason = "; ".join(_why(row))
     return entry
+
+
+def _why(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield why a queued message waits, how often it was tried, and when it will be."""
+    yield f"{row['state']}: {row['reason']}" if row["reason"] else row["state"]
+    if number := row.get("attempts"):
+        yield f"tried {number} times" if number > 1 else "tried once"
+    if row["state"] == "waiting" and row.get("next"):
+        at = row["next"]
+        when = time.strftime("%a %b %d %H:%M:%S", time.localtime(at))
+        yield f"next try {when}" if at > time.time() else "next try now"
 
 
 def sender(entry: Entry) -> str:

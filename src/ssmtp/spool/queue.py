@@ -62,8 +62,12 @@ LONGEST = 5 * 3600.0
 # When a file that could not be read, or is newer than we, is looked at again.
 _LOOK_AGAIN = 3600.0
 
-# Troubles of one file. Any other error is one of this process or of the whole disk.
-_OF_THE_FILE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG)
+# Octets from which on a message is looked at for the room that it leaves.
+_LARGE = 1 << 14
+
+# Troubles of one file, with its mode or an attribute of its own at the end. Any other
+# error is one of this process or of the whole disk.
+_OF_THE_FILE = (errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EACCES, errno.EPERM)
 
 
 class Queue:
@@ -151,6 +155,8 @@ class Queue:
         def fill(fd: int) -> None:
             nonlocal size
             size = queuewriter.fill(fd, draft, name, blocks)
+            if size > _LARGE:
+                self.check_room(draft.uid)  # what is to stay free is not for this one
 
         try:
             self.queue.create(name, fill)
@@ -193,12 +199,15 @@ class Queue:
             times = (one for one in times if one > after)
         return heapq.nsmallest(limit, times)
 
-    def usage(self, uid: int, *, fresh: bool = True) -> tuple[int, int]:
+    def usage(
+        self, uid: int, *, fresh: bool = True, added: tuple[int, int] | None = None
+    ) -> tuple[int, int]:
         """Return the messages a user has queued, and their octets with the failed ones.
 
         Without `fresh` it may be more than he has: what has left since the last count.
+        `added` takes the place of what the ledger says now.
         """
-        return self._usage.of(uid, fresh=fresh)
+        return self._usage.of(uid, fresh=fresh, added=added)
 
     def share(self, ledger: Ledger) -> None:
         """Count in one ledger with other processes what is added."""
@@ -287,6 +296,7 @@ class Queue:
         with claim:
             claim.note("requeued")
             claim.move(self.failed, self.queue)
+        self._usage.ledger.add(claim.entry.uid, 0)  # its octets count already
         return True
 
     def _items(self, folder: Folder) -> Iterator[os.DirEntry[str]]:

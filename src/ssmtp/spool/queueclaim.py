@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from ssmtp.spool.queuerecords import Record
 
 
+# What became of recipients who do not have the message.
+NOBODY = ("deferred", "refused")
+
+
 class Claim:
     """A locked message of the queue; `release` it, or use it in a `with`.
 
     One thread uses it. Everything that fails raises SystemTrouble (75).
     """
 
-    __slots__ = ("_content", "_failed", "_folder", "entry", "fd", "id")
+    __slots__ = ("_begun", "_content", "_failed", "_folder", "entry", "fd", "id")
 
     def __init__(
         self, fd: int, entry: Entry, content: bytes, folder: Folder, failed: Folder
@@ -36,6 +40,7 @@ class Claim:
         self.fd = fd
         self.id = entry.id
         self.entry = entry
+        self._begun = -1  # the size that the file had before `begin`
         self._content = content
         self._folder = folder
         self._failed = failed
@@ -56,7 +61,9 @@ class Claim:
 
         Whoever dies in the middle leaves this behind; a power cut may take it away.
         """
+        size = self.entry.size
         self._append([("begin", time.time(), str(self.entry.attempts + 1))])
+        self._begun = size
 
     def settle(
         self, outcomes: Iterable[tuple[int, str, str]], next_try: float | None = None
@@ -64,7 +71,8 @@ class Claim:
         """Note what came of a try, durably: (number of recipient, state, reply).
 
         `next_try` is when to try again, in seconds since 1970; without it the message
-        is due at once.
+        is due at once. When nobody has the message and there is no room for that, the
+        try has left nothing, not even its beginning: it was no crash.
         """
         outcomes = list(outcomes)
         for number, _, _ in outcomes:
@@ -73,7 +81,13 @@ class Claim:
         now = time.time()
         records = queuerecords.of_outcomes(outcomes, now)
         records.append(("next", now if next_try is None else next_try, ""))
-        self._append(records)
+        try:
+            self._append(records)
+        except SystemTrouble:
+            if all(state in NOBODY for _, state, _ in outcomes):
+                self._forget_begin()
+            raise
+        self._begun = -1
         self._sync()
         self.show_next()
 
@@ -160,6 +174,11 @@ class Claim:
         for record in records:
             queuerecords.apply(self.entry, record)
         self.entry.size += len(lines)
+
+    def _forget_begin(self) -> None:
+        if self._begun >= 0:
+            self.entry.size = self._begun
+            self._cut()
 
     def _cut(self) -> None:
         """Take away a line that was written in part."""

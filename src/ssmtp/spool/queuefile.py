@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 FIRST_LINE = b"ssmtp queued message 1\n"
 _FAMILY = b"ssmtp queued message "
+_NUMBER_END = len(_FAMILY) + 8
 
 HEAD_LIMIT = 16 << 20
 TRAILER_SIZE = len("end: ") + OCTETS_WIDTH + 2 * len(" 01234567") + 1
@@ -266,12 +267,14 @@ def check_first_line(text: bytes) -> None:
     """Raise Damaged for what is no message, Newer for one that we cannot know."""
     if not text.startswith(FIRST_LINE):
         if text.startswith(_FAMILY):
-            raise Newer("was written by a later version of ssmtp")
+            number, end, _ = text[len(_FAMILY) : _NUMBER_END].partition(b"\n")
+            if number.isdigit() and end:
+                raise Newer("was written by a later version of ssmtp")
         raise Damaged("is no queued message")
 
 
 def parse_head(text: bytes, name: str) -> Entry:
-    """Read what stands above the content; raises Damaged or Newer."""
+    """Read what stands above the content; raises Damaged."""
     entry = Entry(name)
     fields: dict[str, str] = {}
     try:
@@ -297,8 +300,6 @@ def parse_head(text: bytes, name: str) -> Entry:
     whole = "from" in fields and entry.recipients
     if not whole or entry.octets < 0 or entry.header < 0:
         raise Damaged("has a head that is not whole")
-    if entry.kind not in KINDS:
-        raise Newer("is of a kind that only a later version of ssmtp knows")
     return entry
 
 
@@ -321,7 +322,10 @@ def _fill(entry: Entry, fields: dict[str, str]) -> None:
 
 
 def parse_trailer(line: bytes, head: bytes, entry: Entry) -> None:
-    """Check the line below the content, and learn its checksum; raises Damaged."""
+    """Check head and kind by the line below the content, and learn its checksum.
+
+    Raises Damaged or Newer.
+    """
     digits = line[-9:-1]
     try:
         entry.content_crc = int(digits, 16)
@@ -332,6 +336,8 @@ def parse_trailer(line: bytes, head: bytes, entry: Entry) -> None:
         raise Damaged("is not whole")
     if line != wanted:
         raise Damaged("has been changed")
+    if entry.kind not in KINDS:
+        raise Newer("is of a kind that only a later version of ssmtp knows")
 
 
 def stamp(at: float) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # How much of the time may go into counting, and how soon it may be done again.
 _SHARE = 0.05
 _PAUSE = 0.02
+_WAIT = 1.0  # seconds for which somebody waits for that
 _LATEST = 60.0  # seconds: for what nobody adds here, as reports
 
 _NOTHING = (0, 0)
@@ -72,28 +73,44 @@ class Usage:
         self._counted: Counts = {}
         self._before: Counts = {}
         self._spent = 0.0
-        self._at = -_LATEST
+        self._begun = self._at = -_LATEST
 
-    def of(self, uid: int, *, fresh: bool) -> tuple[int, int]:
+    def of(
+        self, uid: int, *, fresh: bool, added: tuple[int, int] | None = None
+    ) -> tuple[int, int]:
         """Return (messages, octets) of a user; raises what `list_all` raises.
 
-        With `fresh` what has left counts no more, as far as there is time to look.
+        With `fresh` what has left by now counts no more: files are counted again, and
+        that is waited for, unless it took so long the last time that it has to rest.
+        `added` takes the place of what the ledger says now.
         """
+        asked = time.monotonic()
+        while wait := self._look(asked, fresh=fresh):
+            time.sleep(wait)
         with self._lock:
-            age = time.monotonic() - self._at
-            if age >= _LATEST or (fresh and age >= max(_PAUSE, self._spent / _SHARE)):
-                self._count()
             messages, octets = self._counted.get(uid, _NOTHING)
             before = self._before.get(uid, _NOTHING)
-        now = self.ledger.added(uid)
+        now = added or self.ledger.added(uid)
         # A ledger may have forgotten a user in between.
         return (
             messages + max(0, now[0] - before[0]),
             octets + max(0, now[1] - before[1]),
         )
 
-    def _count(self) -> None:
-        begun = time.monotonic()
+    def _look(self, asked: float, *, fresh: bool) -> float:
+        """Count if that is wanted; return the seconds until it may be done."""
+        with self._lock:
+            now = time.monotonic()
+            pause = self._at + max(_PAUSE, self._spent / _SHARE) - now
+            if now - self._at >= _LATEST:
+                self._count(now)
+            elif fresh and self._begun < asked:
+                if pause > 0:
+                    return pause if pause < _WAIT else 0.0
+                self._count(now)
+        return 0.0
+
+    def _count(self, now: float) -> None:
         # First this, for what is added meanwhile may be seen or not: rather twice.
         self._before = self.ledger.all()
         counted: Counts = {}
@@ -101,5 +118,6 @@ class Usage:
             messages, before = counted.get(uid, _NOTHING)
             counted[uid] = (messages + queued, before + octets)
         self._counted = counted
+        self._begun = now
         self._at = time.monotonic()
-        self._spent = self._at - begun
+        self._spent = self._at - now
