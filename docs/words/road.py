@@ -67,6 +67,9 @@ MORE = (
     "did you mean {option}? --help shows the options",
     "the subject is a line of the message: Subject: ...",
     "please report it",
+    "nothing can be written into {folder}",
+    "nothing is known of {word}",
+    "by uid {number}",
     "{sentence} [kept as {kept}; to send it again: ssmtpctl queue retry {id}]",
 )
 # Of the system, which says them in English whatever the locale.

@@ -61,6 +61,9 @@ guest = False
 # Set by the agent, which writes many lines, in any thread: what is open stays open.
 lasting = False
 
+# Set by the agent, too: who gets a line that the system log does not take.
+otherwise: Callable[[str], None] | None = None
+
 _given_up = False
 _nobody_until = 0.0
 _log: _Open | None = None
@@ -242,6 +245,13 @@ def _line(
 
 
 def _syslog(line: str, *, bad: bool, tag: str | None = None) -> str:
+    trouble = _told(line, bad, tag)
+    if trouble and otherwise is not None:
+        otherwise(line)
+    return trouble
+
+
+def _told(line: str, bad: bool, tag: str | None) -> str:
     try:
         ident = _shown(tag, TAG_MOST) if tag else IDENT
         if guest or lasting:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
 from pathlib import Path
 
 import pytest
 
 from ssmtp.ctl import agent as verb
-from tests.agent.agents import Box
+from ssmtp.ctl import main
+from ssmtp.spool import listing
+from tests.agent.agents import ROOT, STRANGERS, Box
 
 
 @pytest.fixture
@@ -55,6 +65,65 @@ def test_both_places_are_one_list(machine):
     assert "Connection refused" in lines[1]
     assert ["waiting", "me@example.org", "ann@example.net"] == lines[2].split()[5:8]
     assert lines[2].endswith("not tried yet")
+
+
+@pytest.mark.parametrize("columns", [30, 80, 500])
+def test_the_list_on_a_terminal(machine, columns):
+    """No line is longer than the terminal is wide, and why a message waits is told all
+    the same."""
+    name = queue(machine)
+    site(machine, {**USUAL, **DOWN, "what": "cannot connect to the mailhub " * 3})
+    ours, theirs = pty.openpty()
+    size = struct.pack("HHHH", 24, columns, 0, 0)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+    run = subprocess.Popen(
+        [ROOT / "bin" / "ssmtpctl", "queue"],
+        stdin=theirs,
+        stdout=theirs,
+        env={"SSMTP_CONF": str(machine.conf), "NO_COLOR": "1", "LC_ALL": "C.UTF-8"},
+    )
+    os.close(theirs)
+    with open(ours, "rb") as terminal, contextlib.suppress(OSError):
+        lines = []
+        while line := terminal.readline().decode():
+            lines.append(line.rstrip("\r\n"))
+
+    assert 0 == run.wait()
+    assert max(map(len, lines)) <= columns
+    assert name[: columns - 1] in lines[1]
+    words = " ".join(" ".join(lines).split())
+    assert words.endswith("to the mailhub cannot connect to the mailhub ; next try now")
+
+
+def test_mailq_tells_when_a_message_is_tried(machine):
+    """mailq tells why a message waits, how often it was tried, and when it is next."""
+    queue(machine)
+    site(machine, {**USUAL, **DOWN, "next_try": 2000000000})
+    run = machine.sendmail(program="mailq", TZ="UTC0")
+
+    assert b"      (waiting: no way; next try Wed May 18 03:33:20)\n" in run.stdout
+
+
+def test_what_mailq_tells_of_tries():
+    """A message that was tried says so, and one that is due is not in the future."""
+    row = {
+        "id": "n-1",
+        "uid": 1,
+        "octets": 5,
+        "time": 1,
+        "from": "a@b",
+        "to": ["c@d"],
+        "recipients": 1,
+        "state": "waiting",
+        "reason": "450 x",
+        "next": 5.0,
+    }
+    once, often = (
+        listing.reason(listing.queued({**row, "attempts": number})) for number in (1, 7)
+    )
+
+    assert "waiting: 450 x; tried once; next try now" == once
+    assert "waiting: 450 x; tried 7 times; next try now" == often
 
 
 def test_the_list_is_also_for_programs(machine):
@@ -133,12 +202,13 @@ def test_a_kept_message_cannot_be_held(machine):
 
 
 def test_retry(machine):
-    """Retry lets the agent try a queued message, and sends a kept one."""
+    """Retry lets the agent try a queued message, and sends a kept one; where nobody is
+    there to try it, it says so."""
     kept, queued = keep(machine, "submit.sock", "no.sock"), queue(machine)
     code, out, err = ctl(machine, "queue", "retry", "--all")
 
-    assert 0 == code, err
-    assert f"{queued}: queued: the agent tries it now" in out
+    assert 75 == code, err
+    assert f"{queued}: queued: it is tried as soon as the sender runs\n" in out
     assert f"{kept}: sent: " in out
     # The kept one has gone to the agent, as any new message would.
     assert [] == machine.kept()
@@ -154,6 +224,17 @@ def test_flush(machine, box):
     assert "no agent" in err
 
 
+def test_flush_reaches_every_agent(machine, monkeypatch, tmp_path, capsys):
+    """An agent that does not answer keeps no other from being told."""
+    sockets = [str(tmp_path / "dead"), str(machine.socket)]
+    monkeypatch.setattr("ssmtp.handoff.agents", lambda *_: sockets)
+    code = main(["queue", "flush", "--json"])
+    out, err = capsys.readouterr()
+
+    assert (75, {"agents": sockets[1:]}) == (code, json.loads(out))
+    assert f"the agent ({sockets[0]}) does not answer" in err
+
+
 def test_an_agent_that_does_not_answer(machine):
     """The list tells what it can, and that an agent does not answer (75)."""
     kept = keep(machine)
@@ -165,6 +246,34 @@ def test_an_agent_that_does_not_answer(machine):
     assert 75 == code
     assert kept in out
     assert f"the agent ({machine.socket}) does not answer: Connection refused" in err
+
+
+def test_what_is_held_is_not_tried(machine):
+    """Who wants a held message tried is told that it has to be released."""
+    name = queue(machine)
+    ctl(machine, "queue", "hold", name)
+    code, out, err = ctl(machine, "queue", "retry", name)
+    state = json.loads(ctl(machine, "queue", "--json")[1])[0]["state"]
+
+    assert 0 != code
+    assert "tries it now" not in out
+    assert f"{name} is held until it is released" in out + err
+    assert "held" == state
+
+
+def test_status_counts_what_has_failed(machine):
+    """What was given up takes room, too, also of a user who has nothing else."""
+    name = queue(machine)
+    before = json.loads(ctl(machine, "agent", "status", "--json")[1])["octets"]
+    messages = machine.queue()
+    claim = messages.claim(name)
+    assert claim is not None
+    claim.to_failed("no")
+    messages.close()
+    told = json.loads(ctl(machine, "agent", "status", "--json")[1])
+
+    assert (0, 1) == (told["messages"], told["failed"])
+    assert told["octets"] > before > 0
 
 
 def test_status_without_a_sender(machine):
@@ -186,8 +295,100 @@ def test_status_without_an_agent(box):
 
     assert 69 == code
     assert "there is no agent" in err
-    assert 69 == as_json[0]
-    assert json.loads(as_json[1])["agent"] is None
+    told = json.loads(as_json[1])
+    assert (69, 69, None) == (as_json[0], told["exit"], told["agent"])
+
+
+def site(box: Box, *sites: dict[str, object]) -> None:
+    """Let the sender have written this about its mailhubs."""
+    told = {"sent": 7, "sites": list(sites)}
+    (box.spool / "site.json").write_text(json.dumps(told))
+
+
+OWN = {"mailhubs": ["own.example:25"], "default": False}
+USUAL = {"mailhubs": ["127.0.0.1:1"], "default": True}
+DOWN = {"state": "trouble", "what": "no way", "next_try": 9}
+
+
+def test_a_message_waits_for_its_own_mailhub(machine):
+    """The trouble of a mailhub that only others use is no reason to wait."""
+    queue(machine)
+    site(machine, {**USUAL, "state": "ok"}, {**OWN, **DOWN})
+    others = json.loads(ctl(machine, "queue", "--json")[1])
+    site(machine, {**USUAL, **DOWN}, {**OWN, "state": "ok"})
+    usual = json.loads(ctl(machine, "queue", "--json")[1])
+
+    assert [("", None)] == [(each["reason"], each["next"]) for each in others]
+    assert ["no way"] == [each["reason"] for each in usual]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: another user")
+def test_status_for_everybody(machine):
+    """Monitoring need not be root: all are told how the usual mailhub fares, and of
+    others only who waits for them; how much was sent is root's."""
+    site(machine, {**USUAL, **DOWN, "kind": "auth", "since": 1}, {**OWN, **DOWN})
+    run = machine.sendmail(
+        *("agent", "status", "--json"),
+        program="ssmtpctl",
+        conf=Path(),
+        SSMTP_CONF=str(machine.conf),
+        uid=STRANGERS[0],
+    )
+    (told,) = json.loads(run.stdout)["site"]["sites"]
+    metrics = machine.sendmail(
+        *("agent", "status", "--metrics"),
+        program="ssmtpctl",
+        conf=Path(),
+        SSMTP_CONF=str(machine.conf),
+        uid=STRANGERS[0],
+    )
+
+    assert (["127.0.0.1:1"], "no way", "auth") == (
+        told["mailhubs"],
+        told["what"],
+        told["kind"],
+    )
+    assert b'ssmtp_mailhub_up{mailhub="127.0.0.1:1"} 0\n' in metrics.stdout
+    assert b"_total" not in metrics.stdout
+    assert (
+        b"ssmtp_sent_total 7\n"
+        in ctl(machine, "agent", "status", "--metrics")[1].encode()
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"sites": 5}', '{"sites": [1, {}]}'])
+def test_status_of_a_damaged_file(machine, text):
+    """What is not known of the mailhubs is left out."""
+    (machine.spool / "site.json").write_text(text)
+    code, out, err = ctl(machine, "agent", "status")
+
+    assert (75, "") == (code, err)
+    assert "the sender does not run" in out
+
+
+def test_status_of_a_full_disk(box):
+    """Where there is no room for mail, not all is well: 75, and metrics say so."""
+    box.configure("MinFreeSpace=1000T")
+    box.start()
+    told = json.loads(ctl(box, "agent", "status", "--json")[1])
+    metrics = ctl(box, "agent", "status", "--metrics")[1]
+    code, words = verb.judged({**told, "sender": "connected"})
+
+    assert "no room for new mail" in told["disk"]
+    assert (75, told["disk"]) == (code, words)
+    assert "ssmtp_queue_open 0\n" in metrics
+
+
+def test_metrics_are_as_prometheus_wants_them(machine):
+    """Each metric has a meaning and a type before its values, once."""
+    site(machine, {**USUAL, "state": "ok"}, {**OWN, **DOWN})
+    lines = ctl(machine, "agent", "status", "--metrics")[1].splitlines()
+    names = [line.split()[2] for line in lines if line.startswith("# HELP ")]
+    typed = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
+    values = [re.split("[ {]", line)[0] for line in lines if line[0] != "#"]
+
+    assert names == typed == list(dict.fromkeys(values))
+    assert len(names) == len(set(names))
 
 
 def test_metrics(machine):

@@ -52,7 +52,7 @@ def call(tmp_path):
     conf = tmp_path / "ssmtp.conf"
     conf.write_text("mailhub=mail.example.org\nhostname=box.example.org\n")
 
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
+    def call(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [SSMTPCTL, *words],
             stdin=subprocess.DEVNULL,
@@ -64,6 +64,7 @@ def call(tmp_path):
                 "HOME": str(tmp_path),
                 "XDG_STATE_HOME": str(tmp_path),
                 "SSMTP_CONF": str(conf),
+                **env,
             },
         )
 
@@ -131,3 +132,32 @@ def test_what_did_not_work(call, command, code):
 
     assert (code, code, "failed") == (run.returncode, told["exit"], told["result"])
     assert run.stderr.startswith(f"ssmtpctl: {told['reason']}; {told['next_step']}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("queue", "show"),
+        ("queue", "--bogus"),
+        ("nonsense",),
+        ("agent", "status", "--metrics"),
+        ("sink", "--port", "x"),
+        (),
+    ],
+    ids=str,
+)
+def test_a_command_line_that_is_wrong(call, words):
+    """A command line that is not understood is an object, too, in English."""
+    run = call(*words, "--json", LC_ALL="es_ES.UTF-8")
+    told = json.loads(run.stdout)
+
+    assert (64, 64, "failed") == (run.returncode, told["exit"], told["result"])
+    assert f"{told['reason']}; {told['next_step']}\n" in run.stderr
+    assert told["next_step"].startswith("try ssmtpctl")
+
+
+def test_json_that_is_not_for_us(call):
+    """What follows -- asks for no JSON, and gets none."""
+    run = call("explain", "--bogus", "--", "--json")
+
+    assert (64, "") == (run.returncode, run.stdout)

@@ -124,6 +124,7 @@ bare() {
     # Nothing but the mail is left; and then nothing at all.
     apt install /packages/*.deb
     rm /var/spool/ssmtp/queue/0mail
+    touch /var/spool/ssmtp/receipts /var/spool/ssmtp/receipts.1
     apt purge ssmtp-ng ssmtp-ng-mta
     everything >/tmp/after
     is '' "$(diff /tmp/before /tmp/after | grep -v -e '^[0-9]' -e '/etc/[a-z]*-$' || true)"

@@ -6,6 +6,7 @@
     XHOLD ID             do not try it until it is released
     XRELEASE ID          try it again, also one that lies in failed/
     XFLUSH [ID]          try it, or all, now
+    XLOG WORD            what became of the messages with this id, Message-ID or address
     XSTATUS              how much there is, and how the sender fares
 
 An ID may be the beginning or the end of one. Who asks is what the kernel says about the
@@ -15,16 +16,20 @@ connection; a message of somebody else does not exist for others.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ssmtp import journal
-from ssmtp.agent import status
+from ssmtp.agent import receipts, status
 from ssmtp.agent.hall import Hall
+from ssmtp.errors import Failure
 from ssmtp.spool.queue import Entry
 
-VERBS = ("XLIST", "XSHOW", "XDROP", "XHOLD", "XRELEASE", "XFLUSH", "XSTATUS")
+VERBS = ("XLIST", "XSHOW", "XDROP", "XHOLD", "XRELEASE", "XFLUSH", "XLOG", "XSTATUS")
 STRANGER = 65534  # also everybody of another user namespace: nobody in particular
+# What everybody is told of a mailhub.
+TOLD = ("mailhubs", "state", "kind", "what", "next_step", "next_try")
 LISTED = 10  # recipients in a line of XLIST
 TEXT_MOST = 300  # characters of a reason
 
@@ -153,9 +158,14 @@ def _show(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
 
 def _drop(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     name, failed = _find(argument, asker)
+    entry = asker.queue.look(name, failed=failed)
     if not asker.queue.drop(name, failed=failed):
         raise _busy(name)
     journal.note(f"{name} was dropped by uid {asker.uid}")
+    if entry is not None:
+        reply = f"by uid {asker.uid}"
+        dropped = [(number, "dropped", reply) for number in entry.open]
+        receipts.note(asker.queue.path, entry, dropped)
     yield {"id": name}
 
 
@@ -184,10 +194,61 @@ def _flush(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
         yield {"sender": _sender(asker)}
         return
     name, failed = _find(argument, asker)
+    entry = None if failed else asker.queue.look(name)
+    if entry is not None and entry.held:
+        raise Denied(550, "5.5.1", f"{name} is held until it is released")
     if failed and not asker.queue.requeue(name):
         raise _busy(name)
     asker.hall.link.flush(name)
     yield {"id": name, "sender": _sender(asker)}
+
+
+def _log(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
+    if not argument.strip("<>"):
+        raise Denied(501, "5.5.4", "name a message or an address")
+    owner = asker.owners(asker.trusted)
+    known = False
+    for found in _past(argument, asker, owner):
+        known = True
+        yield found
+    for found in _present(argument, asker, owner):
+        known = True
+        yield found
+    if not known:
+        raise Denied(550, "5.1.1", f"nothing is known of {argument[:60]}")
+
+
+def _past(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:
+    try:
+        for found in receipts.find(asker.queue.path, word, owner):
+            number = len(found["to"])
+            yield {**found, "to": _named(found["to"], word), "recipients": number}
+    except OSError as error:
+        words = f"the record of messages cannot be read: {error.strerror}"
+        raise Denied(451, "4.3.0", words) from None
+
+
+def _present(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:
+    """Yield what `XLIST` tells of the messages that are meant and are still here."""
+    troubles = status.troubles(asker.queue.path)
+    for failed in (False, True):
+        names = asker.queue.failed_ids(owner) if failed else asker.queue.ids(owner)
+        for name in sorted(names):
+            entry = asker.queue.look(name, failed=failed)
+            if entry is None:
+                continue
+            to = [recipient.address for recipient in entry.recipients]
+            addresses = [entry.reverse_path, *to]
+            if receipts.is_meant(word, name, entry.message_id, addresses):
+                told = row(entry, failed, asker.hall, troubles)
+                yield {"now": {**told, "to": _named(to, word)}}
+
+
+def _named(addresses: list[str], word: str) -> list[str]:
+    """Return the first of many addresses, and the one that was asked for."""
+    word = word.strip("<>").casefold()
+    rest = [one for one in addresses[LISTED:] if one.casefold() == word]
+    return addresses[:LISTED] + rest
 
 
 def _status(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
@@ -201,8 +262,36 @@ def _status(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
         "oldest": oldest.time if oldest is not None else None,
         "failed": sum(1 for _ in asker.queue.failed_ids(owner)),
         "sender": _sender(asker),
-        "site": status.read(asker.queue.path) if asker.trusted else None,
+        "disk": _disk(asker),
+        "site": _site(asker, names),
     }
+
+
+def _disk(asker: Asker) -> str | None:
+    """Return why no mail can be taken, however well the mailhub fares."""
+    folder = asker.queue.queue.path
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"nothing can be written into {folder}"
+    try:
+        asker.queue.check_room(STRANGER)
+    except Failure as failure:
+        return failure.sentence()
+    return None
+
+
+def _site(asker: Asker, names: list[str]) -> Any:
+    """Return how the mailhubs fare: those that the asker's messages go to."""
+    found = status.read(asker.queue.path)
+    if asker.trusted or found is None:
+        return found
+    entries = [asker.queue.look(name) for name in names]
+    wanted = [[], *(entry.mailhubs for entry in entries if entry is not None)]
+    sites = [
+        {name: one.get(name) for name in TOLD}
+        for one in found["sites"]
+        if any(status.is_of(one, mailhubs) for mailhubs in wanted)
+    ]
+    return {"sites": sites}
 
 
 def _sender(asker: Asker) -> str:
@@ -216,6 +305,7 @@ ANSWERS: dict[str, Callable[[str, Asker], Iterator[dict[str, Any]]]] = {
     "XHOLD": _hold,
     "XRELEASE": _release,
     "XFLUSH": _flush,
+    "XLOG": _log,
     "XSTATUS": _status,
 }
 

@@ -24,12 +24,34 @@ def exit_code(kind: object) -> int:
 
 
 def read(spool: str) -> Any:
-    """Return all of it, None if there is nothing."""
+    """Return all of it, None if there is nothing; what is no site is left out."""
     try:
         with open(os.path.join(spool, NAME), encoding="utf-8") as file:
-            return json.load(file)
+            found = json.load(file)
     except (OSError, ValueError):
         return None
+    if not isinstance(found, dict):
+        return None
+    found.pop("rate", None)  # is the sender's own, and long
+    sites = found.get("sites")
+    found["sites"] = [
+        one
+        for one in (sites if isinstance(sites, list) else [])
+        if isinstance(one, dict)
+        and isinstance(one.get("state"), str)
+        and isinstance(one.get("mailhubs"), list)
+    ]
+    return found
+
+
+def is_of(one: dict[str, Any], mailhubs: list[str]) -> bool:
+    """Tell whether a site is that of messages with these mailhubs.
+
+    A message that names no mailhubs has those of the configuration.
+    """
+    if mailhubs:
+        return bool(mailhubs == one["mailhubs"])
+    return bool(one.get("default", True))
 
 
 def troubles(spool: str, since: float = 0.0) -> list[dict[str, Any]]:
@@ -38,15 +60,12 @@ def troubles(spool: str, since: float = 0.0) -> list[dict[str, Any]]:
     `since` is a time of the wall clock; the file knows whole seconds.
     """
     found = read(spool)
-    sites = found.get("sites") if isinstance(found, dict) else None
-    written = found.get("time") if isinstance(found, dict) else None
+    if found is None:
+        return []
+    written = found.get("time")
     if since and not (isinstance(written, int | float) and written >= int(since)):
         return []
-    return [
-        one
-        for one in (sites if isinstance(sites, list) else [])
-        if isinstance(one, dict) and one.get("state") == "trouble"
-    ]
+    return [one for one in found["sites"] if one["state"] == "trouble"]
 
 
 def of(
@@ -54,11 +73,10 @@ def of(
 ) -> tuple[int, str, str, Any] | None:
     """Return the trouble that a message with these mailhubs waits for, if any.
 
-    Code and status of a reply, a sentence, and the time of the next try. A message that
-    names no mailhubs has those of the configuration.
+    Code and status of a reply, a sentence, and the time of the next try.
     """
     for one in among:
-        if mailhubs in ([], one.get("mailhubs")):
+        if is_of(one, mailhubs):
             code, status = exits.REPLIES.get(exit_code(one.get("kind")), exits.LATER)
             return code, status, str(one.get("what")), one.get("next_try")
     return None

@@ -27,7 +27,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from ssmtp import configfile
-from ssmtp.agent import listening, places
+from ssmtp.agent import aside, listening, places
 from ssmtp.config import Config
 from ssmtp.errors import (
     EX_CONFIG,
@@ -235,7 +235,7 @@ class Supervisor:
 
     def _become(self, half: Half) -> None:
         """Be that half, in the child; does not return."""
-        environ = dict(os.environ)
+        environ = {**os.environ, aside.WANTED: "1"}
         if half.takes_sockets:
             _hand_over([each.fileno() for each in self.sockets])
             environ["LISTEN_PID"] = str(os.getpid())

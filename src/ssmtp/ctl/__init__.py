@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from ssmtp.ctl import words
 from ssmtp.ctl.words import _
-from ssmtp.errors import EX_TEMPFAIL, EX_USAGE, Failure, bug
+from ssmtp.errors import EX_TEMPFAIL, EX_USAGE, Failure, UsageError, bug
 
 VERBS = {
     "setup": "find your mailhub, test it, and write the configuration",
@@ -30,6 +30,7 @@ VERBS = {
     "demo": "send a mail to an embedded mailhub, and show all of it",
     "sink": "run a mailhub on this machine that shows what it is sent",
     "queue": "list, show, retry, hold and drop the messages that are not sent yet",
+    "log": "tell what became of a message that the agent had",
     "agent": "run the agent that queues and sends, and ask how it is",
     "install": "make ssmtp the sendmail of this machine, or of you alone",
     "uninstall": "take away what install has written, and bring back what was there",
@@ -47,12 +48,18 @@ Examples:
   ssmtpctl sink --port 2525         watch the mail that programs send
   ssmtpctl queue                    list what could not be sent
   ssmtpctl queue retry --all        send it again
+  ssmtpctl log ann@example.org      what became of the mail for Ann?
   ssmtpctl agent status             is the mail of this machine going out?
 """
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose help begins with examples, and that exits with 64."""
+    """An argument parser whose help begins with examples, and that exits with 64.
+
+    `for_programs`: what is wrong is told as JSON, too.
+    """
+
+    for_programs = False
 
     def __init__(self, *args: Any, examples: str = "", **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -68,6 +75,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and what to do, in one line; exit 64."""
+        if Parser.for_programs:
+            wrong = UsageError(message, f"try {self.prog} --help")
+            print(json.dumps(facts(wrong), indent=2))
         said = _("{program}: {mistake}; try {program} --help")
         self.exit(EX_USAGE, said.format(program=self.prog, mistake=message) + "\n")
 
@@ -79,9 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Mailhubs say what they like, in letters that the locale may not have.
         sys.stdout.reconfigure(errors="backslashreplace")
-    words.begin()
-    if "--json" in given:
+    # What follows -- is not for us.
+    Parser.for_programs = "--json" in given[: [*given, "--"].index("--")]
+    if Parser.for_programs:
         words.for_programs()  # before the verb makes tables of texts
+    else:
+        words.begin()
     parser = Parser(
         prog="ssmtpctl",
         description=_("Look after the mail that this machine submits."),

@@ -31,8 +31,9 @@ Under systemd the units ssmtp.socket, ssmtp-acceptor.service and ssmtp-sender.se
 run `accept` and `send`; nobody needs to type them.
 
 Exit codes of status: 0 all is well, 69 no agent answers, 75 the mailhub cannot be
-reached for now or the sender is not there, 77 the mailhub refuses the credentials, 78
-the configuration is wrong.
+reached for now, the sender is not there or the disk takes no more mail, 77 the mailhub
+refuses the credentials, 78 the configuration is wrong. Users are told of the mailhubs
+that their own mail goes to, root of all.
 """
 
 
@@ -142,7 +143,8 @@ def status(args: argparse.Namespace) -> int:
         if args.metrics:
             _metrics(None)
         elif args.json:
-            print(json.dumps({"agent": None, "reason": failure.sentence()}))
+            told = {"agent": None, "exit": EX_UNAVAILABLE, "reason": failure.sentence()}
+            print(json.dumps(told, indent=2))
         else:
             _say(sentence(failure))
         return EX_UNAVAILABLE
@@ -164,6 +166,8 @@ def judged(told: dict[str, Any]) -> tuple[int, str]:
 
     if told["sender"] != "connected":
         return EX_TEMPFAIL, _("the sender does not run, so nothing is sent")
+    if told.get("disk"):
+        return EX_TEMPFAIL, retold(told["disk"])
     for site in (told["site"] or {}).get("sites", ()):
         if site["state"] != "ok":
             words = f"{', '.join(site['mailhubs'])}: {retold(site['what'])}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import time
 
 from ssmtp.ctl import colours
@@ -69,7 +70,7 @@ def _cells(entry: Entry | Row) -> tuple[str, str, str, str, str]:
 
 
 def table(entries: list[Entry | Row]) -> None:
-    """Print a line for each message; on a terminal none is longer than that."""
+    """Print a line for each message; where a terminal is too narrow, several lines."""
     rows = [
         (
             *(_("ID"), _("AGE"), _("SIZE"), _("STATE")),
@@ -84,15 +85,34 @@ def table(entries: list[Entry | Row]) -> None:
     room = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
     console = colours.console()
     begin = sum(widths[:3]) + 3 * len("  ")
-    for row in rows:
-        cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
-        line = "  ".join([*cells, row[6]])
-        line = line if not room or len(line) <= room else line[: room - 1] + "…"
+    lines = [_line(row, widths) for row in rows]
+    narrow = 0 < room < max(map(len, lines))
+    for row, line in zip(rows, lines, strict=True):
+        first, *more = _block(row, widths, room) if narrow else [line]
         if row is rows[0]:
-            colours.write(console, line, "bold")
-        else:
-            style = STYLES.get(row[3], "green")
-            colours.write(console, line, style, begin, begin + len(row[3]))
+            colours.write(console, first, "bold")
+            continue
+        style = STYLES.get(row[3], "green")
+        colours.write(console, first, style, begin, begin + len(row[3]))
+        for one in more:
+            colours.write(console, one, "")
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    """Return cells in columns; the last one is as long as it is."""
+    *rest, last = cells
+    padded = [f"{cell:<{width}}" for cell, width in zip(rest, widths, strict=False)]
+    return "  ".join([*padded, last])
+
+
+def _block(row: tuple[str, ...], widths: list[int], room: int) -> list[str]:
+    """Return a message in lines that fit, with all of the reason in the last ones."""
+    indent = " " * 4
+    people = f"{indent}{row[4]}  {row[5]}"
+    lines = [_line(row[:4], widths), people]
+    short = [line if len(line) <= room else line[: room - 1] + "…" for line in lines]
+    why = textwrap.wrap(row[6], max(room - len(indent), 20))
+    return [*short, *(indent + line for line in why)]
 
 
 def summary(entry: Entry | Row) -> str:

@@ -9,7 +9,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-COUNTED = ("sent", "deferred", "refused", "doubt")  # since the sender began
+COUNTED = {
+    "sent": "recipients who have got a message",
+    "deferred": "recipients for whom the mailhub said not now",
+    "refused": "recipients for whom the mailhub said never, or who were given up",
+    "doubt": "recipients of whom it is not known whether they have got a message",
+}
 
 
 def lines(told: dict[str, Any] | None) -> Iterator[str]:
@@ -19,6 +24,8 @@ def lines(told: dict[str, Any] | None) -> Iterator[str]:
         return
     connected = told["sender"] == "connected"
     yield from _gauge("sender_up", "whether the sender runs", connected)
+    taken = not told.get("disk")
+    yield from _gauge("queue_open", "whether the disk takes more mail", taken)
     yield from _gauge("queue_messages", "messages that wait", told["messages"])
     yield from _gauge("queue_octets", "their size", told["octets"])
     oldest = time.time() - told["oldest"] if told["oldest"] else 0.0
@@ -27,9 +34,12 @@ def lines(told: dict[str, Any] | None) -> Iterator[str]:
     site = told["site"]
     if not site:
         return
-    for name in COUNTED:
+    for name, meaning in COUNTED.items():
+        if name not in site:
+            continue  # only root is told
+        yield f"# HELP ssmtp_{name}_total {meaning}"
         yield f"# TYPE ssmtp_{name}_total counter"
-        yield f"ssmtp_{name}_total {site.get(name, 0)}"
+        yield f"ssmtp_{name}_total {site[name]}"
     yield "# HELP ssmtp_mailhub_up whether the mailhub can be used"
     yield "# TYPE ssmtp_mailhub_up gauge"
     for each in site.get("sites", ()):

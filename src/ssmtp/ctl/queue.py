@@ -228,8 +228,11 @@ def retry(args: argparse.Namespace) -> int:
             if args.all and entry.told["state"] in ("held", "failed", "corrupt"):
                 continue
             try:
-                queued.command(entry, "XFLUSH")
+                answer = queued.command(entry, "XFLUSH")
                 words, result = _("the agent tries it now"), marked("queued")
+                if answer.get("sender") == "away":
+                    words = _("it is tried as soon as the sender runs")
+                    code = EX_TEMPFAIL
             except Failure as failure:
                 words, result = sentence(failure), "queued"
                 code = failure.exit_code
@@ -315,14 +318,17 @@ def _command(args: argparse.Namespace, name: str, verb: str, done: str) -> int:
 
 def flush(args: argparse.Namespace) -> int:
     """Let every agent try what waits; 69 when there is none."""
-    agents = queued.flush()
+    troubles: list[Failure] = []
+    agents = queued.flush(troubles)
+    if not agents and troubles:
+        raise troubles[0]
     if args.json:
         print(json.dumps({"agents": agents}, indent=2))
     if not agents:
         words = _("there is no agent, so nothing is queued")
         print(f"ssmtpctl: {words}", file=sys.stderr)
         return EX_UNAVAILABLE
-    return EX_OK
+    return _told(troubles)
 
 
 def _everything() -> list[Entry | Row]:

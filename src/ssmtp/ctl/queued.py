@@ -31,7 +31,7 @@ class Row:
         """Why it is still here, and when it is tried again."""
         words = [self.told["reason"] or _("not tried yet")]
         number = self.told["attempts"]
-        if number > 1:
+        if number:
             tried = counted("tried {number} time", "tried {number} times", number)
             words.append(tried.format(number=number))
         if self.told["state"] == "waiting" and self.told["next"]:
@@ -49,7 +49,7 @@ class Row:
         """Return what JSON listings tell; times are those of the agent's host, UTC."""
         told = dict(self.told)
         for name in ("time", "next"):
-            told[name] = told[name] and _utc(told[name])
+            told[name] = told[name] and utc(told[name])
         return {**told, "size": told.pop("octets"), "agent": self.socket}
 
 
@@ -68,17 +68,27 @@ def rows(everybody: bool, troubles: list[Failure]) -> list[Row]:
     return found
 
 
-def command(row: Row, verb: str) -> None:
-    """Let the agent do something with a message: XDROP, XHOLD, XRELEASE, XFLUSH."""
-    verbs.call(row.socket, f"{verb} {row.id}")
+def command(row: Row, verb: str) -> dict[str, Any]:
+    """Let the agent do something with a message: XDROP, XHOLD, XRELEASE, XFLUSH.
+
+    Returns what it answers.
+    """
+    return verbs.call(row.socket, f"{verb} {row.id}")[0]
 
 
-def flush() -> list[str]:
-    """Let every agent try all that waits, now; return their sockets."""
-    sockets = handoff.agents(None, os.environ)
-    for socket in sockets:
-        verbs.call(socket, "XFLUSH")
-    return sockets
+def flush(troubles: list[Failure]) -> list[str]:
+    """Let every agent try all that waits, now; return the sockets of those that do.
+
+    An agent that does not answer is one more of the `troubles`.
+    """
+    found = []
+    for socket in handoff.agents(None, os.environ):
+        try:
+            verbs.call(socket, "XFLUSH")
+            found.append(socket)
+        except Failure as failure:
+            troubles.append(failure)
+    return found
 
 
 def details(row: Row) -> list[dict[str, Any]]:
@@ -94,7 +104,7 @@ def shown(row: Row, told: list[dict[str, Any]]) -> Iterator[str]:
     width = max(map(len, names)) + 2
     sender, since, reason, recipient = (f"{name:<{width}}" for name in names)
     yield f"{sender}{head['from'] or '<>'} (uid {head['uid']}, {head['login']})"
-    yield f"{since}{_utc(head['time'])}"
+    yield f"{since}{utc(head['time'])}"
     yield f"{reason}{row.reason}"
     for each in rest:
         if "line" not in each:
@@ -129,5 +139,6 @@ def when(at: float) -> str:
     return _("next try in {number} {unit}").format(number=number, unit=unit)
 
 
-def _utc(at: float) -> str:
+def utc(at: float) -> str:
+    """Return a time of the wall clock in UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
