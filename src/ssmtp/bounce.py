@@ -29,13 +29,12 @@ _SUBJECTS = {
 class Victim:
     """A recipient who did not get the message: address, ORCPT, and why (the reply)."""
 
-    __slots__ = ("address", "orcpt", "reply", "status")
+    __slots__ = ("address", "orcpt", "reply")
 
     def __init__(self, address: str, orcpt: str | None, reply: str) -> None:
         self.address = address
         self.orcpt = orcpt
         self.reply = reply
-        self.status = _status(reply)
 
 
 class Original:
@@ -205,7 +204,7 @@ def _machine(
         kind = "rfc822" if victim.address.isascii() else "utf-8"
         group["Final-Recipient"] = f"{kind}; {_header_text(victim.address)}"
         group["Action"] = action
-        group["Status"] = victim.status
+        group["Status"] = _status(victim.reply, action)
         if victim.reply[:3].isdigit():
             name = hub.rpartition(":")[0] or hub
             group["Remote-MTA"] = f"dns; {_header_text(name)}"
@@ -217,15 +216,20 @@ def _machine(
     return groups
 
 
-def _status(reply: str) -> str:
-    """Return the enhanced status code (RFC 3463) of a reply as it was noted."""
+def _status(reply: str, action: str) -> str:
+    """Return the enhanced status code (RFC 3463) of a reply as it was noted.
+
+    What is only delayed has none that says "for good".
+    """
     code = reply[:3]
     word = reply[4:].partition(" ")[0]
     parts = word.split(".")
+    classes = ("4",) if action == DELAYED else ("4", "5")
     if len(parts) == 3 and all(p.isascii() and p.isdigit() for p in parts):
-        if parts[0] in ("4", "5"):
+        if parts[0] in classes:
             return word
-    return f"{code[0]}.0.0" if code.isdigit() and code[:1] in "45" else "5.0.0"
+    known = code.isdigit() and code[0] in classes
+    return f"{code[0] if known else classes[-1]}.0.0"
 
 
 def _decoded(orcpt: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from ssmtp import config as configuration
 from ssmtp import journal, submission
-from ssmtp.agent import carrier, loop, notices, pool, sender
+from ssmtp.agent import carrier, lookout, loop, memory, notices, pool, sender
 from ssmtp.agent.link import Ear
 from ssmtp.agent.loop import Elsewhere
 from ssmtp.agent.sender import Sender
@@ -73,14 +73,14 @@ class World:
                 super()._resume(task, *more)
 
         self.elsewhere = 0
-        for module in (loop, pool, carrier, sender, notices):
+        for module in (loop, pool, carrier, sender, lookout, memory, notices):
             monkeypatch.setattr(module, "boottime", lambda: world.boot)
         monkeypatch.setattr(time, "time", lambda: world.boot + world.offset)
         monkeypatch.setattr(carrier, "Loop", SimulatedLoop)
         # Days would take long, second by second.
-        monkeypatch.setattr(sender, "GLANCE_EVERY", 60.0)
-        monkeypatch.setattr(sender, "LOOK_EVERY", 600.0)
-        monkeypatch.setattr(sender, "STATUS_EVERY", HOUR)
+        monkeypatch.setattr(lookout, "GLANCE_EVERY", 60.0)
+        monkeypatch.setattr(lookout, "LOOK_EVERY", 600.0)
+        monkeypatch.setattr(memory, "EVERY", HOUR)
         monkeypatch.setattr(loop, "LONGEST_WAIT", 5.0)
         monkeypatch.setattr(submission, "reach", self._reach)
         monkeypatch.setattr(journal, "note", self._note)

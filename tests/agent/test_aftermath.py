@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from ssmtp.errors import (
 from ssmtp.smtp import exits
 from ssmtp.smtp.outcomes import Outcome
 from ssmtp.smtp.reply import Reply
-from ssmtp.spool.queue import Claim, Draft, Entry, Queue, Recipient
+from ssmtp.spool import durable
+from ssmtp.spool.queue import Claim, Draft, Entry, NoSpace, Queue, Recipient
 
 HEADER = b"Subject: hello\r\nMessage-ID: <1@x>\r\n\r\n"
 CONFIG = configuration.parse(b"Mailhub=hub.test\nHostname=client.test\n", "x.conf")
@@ -188,6 +190,29 @@ def test_report_waits_for_the_disk(
 
     assert ["bounce"] == [entry.kind for entry in entries(queue)]
     assert [name] == [entry.id for entry in entries(queue, failed=True)]
+
+
+@pytest.mark.parametrize("got", [False, True])
+def test_no_room_for_the_outcome(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, got: bool
+) -> None:
+    """A full disk makes no crash of a try by which nobody has got the message."""
+    two = [Recipient(f"{name}@x.test") for name in "ab"]
+    claim = add(queue, *two)
+    name = claim.id
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "write", full)
+        with pytest.raises(NoSpace):
+            settle(queue, claim, deferred(0), sent(1) if got else refused(1))
+    entry = queue.look(name)
+
+    assert entry is not None
+    assert ["waiting", "waiting"] == [r.state for r in entry.recipients]
+    assert int(got) == entry.crashed
 
 
 def test_doubt_is_tried_again(queue: Queue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from ssmtp.agent.rate import Rate
 from ssmtp.agent.site import AUTH_PAUSE, HOUR, LONGEST_PAUSE, STUMBLES, Site
 from ssmtp.errors import AuthRefused, ConfigError, NetworkTrouble, SiteTrouble
 from ssmtp.smtp.reply import Reply
+from ssmtp.spool.queue import NoSpace
 from tests.agent.simulated import DAY, World
 
 LIFE = 5 * DAY
@@ -131,6 +133,17 @@ def test_news_is_told_once() -> None:
     assert not site.opened(7301)
 
 
+def test_no_news_while_mail_goes_out() -> None:
+    """Nobody is told of silence while an old connection still carries mail."""
+    site = Site(("h:25",))
+    site.opened(0)
+    site.failed(1, SiteTrouble("no more connections"), 0.5)
+    site.worked(3000)
+
+    assert not site.news_due(3700, 3600)
+    assert site.news_due(6600, 3600)
+
+
 def test_busy_mailhub() -> None:
     """Many messages in a row that the mailhub would not look at are its trouble."""
     site = Site(("h:25",))
@@ -185,6 +198,38 @@ def test_restarts_try_no_password_more_often() -> None:
     assert 8 <= len(tries) <= 10
 
 
+def test_one_restart_is_no_third_try() -> None:
+    """A try right after a restart counts: no hour has three, whatever comes next."""
+    first = Site(("h:25",))
+    first.failed(0, refused(), 0.0)
+    site = Site(("h:25",))
+    site.restore(first.record(60, 1e9 + 60), 60, 1e9 + 60)
+    assert site.may_open(60, 0, 0, 4)
+    site.failed(60, refused(), 0.0)
+    assert not site.may_open(HOUR - 1, 0, 0, 4)
+    site.failed(100, NetworkTrouble("down"), 0.5)
+    site.nudge(200, hard=True)
+
+    assert not site.may_open(HOUR - 1, 0, 0, 4)
+    assert site.may_open(HOUR + 1, 0, 0, 4)
+
+
+def test_one_shows_the_way() -> None:
+    """Connections are opened all at once only right after one that came about."""
+    site = Site(("h:25",))
+    site.failed(0, NetworkTrouble("down"), 0.5)
+    site.opened(0)
+    site.worked(1000)
+
+    assert site.may_open(1, 1, 2, 4)
+    assert not site.may_open(1, 1, 2, 4, login=True)
+    assert site.may_open(1, 3, 0, 4, login=True)
+    assert not site.may_open(1, 1, 3, 4)
+    assert site.may_open(1000, 2, 0, 4)
+    assert not site.may_open(1000, 0, 1, 4)
+    assert not site.may_open(1000, 2, 1, 4)
+
+
 # -- a rate
 
 
@@ -198,6 +243,18 @@ def test_rate() -> None:
         now += 1
 
     assert [0, 1, 2, 60, 61, 62, 120, 121, 122, 180] == times
+
+
+def test_rate_of_a_configuration_read_again() -> None:
+    """What went before counts under the next limit as well."""
+    rate = Rate((3, 60.0))
+    for now in range(3):
+        rate.take(now)
+    rate.change((3, 60.0))
+    assert 50 == rate.wait(10)
+    rate.change((2, 20.0))
+
+    assert 11 == rate.wait(10)
     assert 0.0 == Rate(None).wait(0.0)
 
 
@@ -263,6 +320,42 @@ def test_notice_tells_the_administrator(world: World) -> None:
     assert "" == entry.reverse_path
     assert "Auto-Submitted: auto-generated\r\n" in text
     assert "cannot connect to hub.test:25" in text
+
+
+def test_notice_waits_for_the_disk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notice that a full disk had no room for is written later, once."""
+    world.network = False
+    world.add("<1@x>")
+    add = world.queue.add
+
+    def full(*given: Any) -> str:
+        if world.boot < 1000 + 6 * HOUR:
+            raise NoSpace("the disk is full")
+        return add(*given)
+
+    monkeypatch.setattr(world.queue, "add", full)
+    world.run(8 * HOUR)
+
+    assert ["message", "notice"] == world.kinds()
+
+
+def test_quarantine_waits_for_the_disk(world: World) -> None:
+    """What cannot be put into failed/ is not said to be there, and stays."""
+    name = world.add("<1@x>")
+    for _ in range(3):
+        claim = world.queue.claim(name)
+        assert claim is not None
+        claim.begin()
+        claim.release()
+    failed = Path(world.queue.path, "failed")
+    failed.rmdir()
+    world.run(300)
+
+    assert ["<1@x>"] == world.left()
+    assert not any("was put into failed/" in text for text in world.logged)
+    assert any("cannot be moved" in text for text in world.logged)
 
 
 def test_a_new_message_shortens_the_pause(world: World) -> None:
@@ -359,3 +452,18 @@ def test_rate_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [] == world.left()
     times = [at for at, _ in world.tried]
     assert all(b - a >= 60 for a, b in zip(times, times[20:], strict=False))
+
+
+def test_rate_limit_of_two_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was sent before a restart counts."""
+    world = World(tmp_path, monkeypatch, RateLimit="20/hour")
+    for number in range(50):
+        world.add(f"<{number}@x>")
+    for minutes in (10, 20, 50, 70, 150):
+        world.run(minutes * 60)
+
+    assert [] == world.left()
+    times = [at for at, _ in world.tried]
+    assert all(b - a >= HOUR - 1 for a, b in zip(times, times[20:], strict=False))

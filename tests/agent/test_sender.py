@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from ssmtp import journal
-from ssmtp.agent import sender as senders
+from ssmtp.agent import lookout
 from ssmtp.agent.link import Switchboard
+from ssmtp.agent.sender import Sender
 from ssmtp.errors import RecipientRefused
 from ssmtp.smtp import exits
 from ssmtp.smtp.reply import Reply
 from tests.agent import sending
-from tests.agent.sending import Post, until
+from tests.agent.sending import Mailhub, Post, until
 from tests.hub import EXTENSIONS, Hub
 
 
@@ -133,6 +137,22 @@ def test_limits(tmp_path: Path) -> None:
         assert 2 == post.hub.connections
 
 
+def test_limit_of_domains(tmp_path: Path) -> None:
+    """A connection is told no more domains than the mailhub wants (RFC 9422 §4.3)."""
+    offers = (*EXTENSIONS, "LIMITS RCPTDOMAINMAX=2")
+    with sending.post(tmp_path, extensions=offers) as post:
+        post.configure("Connections=1")
+        post.add("m0", "a@x.test", "b@y.test", "c@z.test", "d@X.test")
+        post.add("m1", "a@z.test")
+        with post.sender():
+            post.drained()
+
+        sessions = "\n".join(post.hub.commands).split("EHLO")[1:]
+        told = [{*re.findall(r"to:<.*@(.*)>", text.lower())} for text in sessions]
+        assert all(1 <= len(domains) <= 2 for domains in told)
+        assert 5 == sum(len(mail.recipients) for mail in post.hub.mails)
+
+
 def test_one_verdict_on_several_transactions(tmp_path: Path) -> None:
     """Who waits hears of a message once, when all its recipients have been tried."""
     offers = (*EXTENSIONS, "LIMITS RCPTMAX=2")
@@ -173,7 +193,7 @@ def test_recipients_apart(post: Post) -> None:
 
 def test_report_goes_at_once(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report does not wait until the queue is looked through again."""
-    monkeypatch.setattr(senders, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(lookout, "LOOK_EVERY", 3600.0)
     post.hub.replies["RCPT#1"] = "550 5.1.1 no such user"
     post.add("m0")
     with post.sender(link=str(post.place / "nobody.sock")):
@@ -231,6 +251,28 @@ def test_wrong_password(tmp_path: Path) -> None:
         assert 5 == len(post.entries())
 
 
+def test_restart_is_no_third_try_at_another_mailhub(tmp_path: Path) -> None:
+    """What a message's own mailhub refused is known after restarts, too."""
+    with sending.post(tmp_path, users={"me": "right"}) as post:
+        post.configure("AuthUser=me", "AuthPass=pw-12345", mailhub="127.0.0.1:1")
+        own = (f"127.0.0.1:{post.hub.port}",)
+        post.add("m0", mailhubs=list(own))
+        for tries in (1, 2):
+
+            def refused(sender: Sender, times: int = tries) -> bool:
+                pool = sender.pools.get(own)
+                return pool is not None and len(pool.site.refusals) == times
+
+            with post.sender() as sender:
+                until(lambda: refused(sender))
+            with post.sender():
+                pass  # it may end before it has looked at any message
+        with post.sender() as sender:
+            until(lambda: own in sender.pools)
+
+        assert 2 == post.hub.connections
+
+
 def test_flush_is_no_third_try(tmp_path: Path) -> None:
     """Asking for everything to be tried forgets no refusal of the password."""
     with sending.post(tmp_path, users={"me": "right"}) as post:
@@ -247,6 +289,46 @@ def test_flush_is_no_third_try(tmp_path: Path) -> None:
                 until(refused)
 
         assert 2 == post.hub.connections
+
+
+def test_new_password_before_a_burst(tmp_path: Path) -> None:
+    """A burst of messages tries a password once that was changed since it worked."""
+    with sending.post(tmp_path, users={"me": "pw-12345"}) as post:
+        post.configure("AuthUser=me", "AuthPass=pw-12345", "IdleTimeout=1s")
+        post.add("m0")
+        with post.sender() as sender:
+            until(lambda: post.hub.commands[-1:] == ["QUIT"])
+            post.hub.users["me"] = "another"
+            for number in range(8):
+                post.add(f"m{number}")
+            sender.loop.post(sender.look)
+            until(lambda: post.site()["kind"] == "auth")
+
+        assert 2 == post.hub.connections
+        assert 1 == len(post.site()["refusals"])
+
+
+def test_another_mailhub(tmp_path: Path) -> None:
+    """A new Mailhub= is followed, and the old one is not told the new password."""
+    with sending.post(tmp_path, users={"me": "pw-12345"}) as post:
+        other = Mailhub(users={"you": "another-67890"})
+        other.start()
+        post.configure("AuthUser=me", "AuthPass=pw-12345")
+        post.add("m0")
+        with post.sender() as sender:
+            post.drained()
+            new = ("AuthUser=you", "AuthPass=another-67890")
+            post.configure(*new, mailhub=f"127.0.0.1:{other.port}")
+            post.hub.stop_sessions()
+            for number in range(1, 4):
+                post.add(f"m{number}")
+            sender.loop.post(sender.look)
+            post.drained()
+        other.stop()
+
+        assert ["m0"] == subjects(post.hub)
+        assert 1 == post.hub.connections
+        assert ["m1", "m2", "m3"] == sorted(subjects(other))
 
 
 def test_fallback(post: Post) -> None:
@@ -345,6 +427,116 @@ def test_stop_while_a_message_waits_for_a_connection(post: Post) -> None:
 
     assert ["waiting"] == [entry.recipients[0].state for entry in post.entries()]
     assert [0] == [entry.crashed for entry in post.entries()]
+
+
+class Slow(dict[str, str]):
+    """Replies of a mailhub that answers one verb when it may."""
+
+    def __init__(self, verb: str, **replies: str) -> None:
+        super().__init__(replies)
+        self.verb = verb
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == self.verb:
+            self.asked.set()
+            assert self.go.wait(20)
+        return super().get(key, default)
+
+
+def test_stop_before_another_connection_was_wanted(post: Post) -> None:
+    """What turns out to need another connection once it has to end is given back."""
+    slow = post.hub.replies = Slow("RCPT", DOT="502 5.5.1 what is BDAT?")
+    post.add("m0")
+    with post.sender() as sender:
+        assert slow.asked.wait(20)
+        sender.stop_wanted = True
+        sender.loop.post(lambda: None)
+        until(lambda: sender.stopping)
+        slow.go.set()
+
+    assert 1 == post.hub.connections
+    assert ["waiting"] == [entry.recipients[0].state for entry in post.entries()]
+    assert [0] == [entry.crashed for entry in post.entries()]
+
+
+def test_no_other_connection_is_to_be_had(tmp_path: Path) -> None:
+    """What needs one while there is none is given back, not kept for half an hour."""
+    with sending.post(tmp_path, users={"me": "pw-12345"}) as post:
+        post.configure("AuthUser=me", "AuthPass=pw-12345", "Connections=2")
+        post.add("m0")
+        with post.sender() as sender:
+            post.drained()
+            post.hub.users["me"] = "another"
+            slow = post.hub.replies = Slow("MAIL", MAIL="421 4.4.2 bye")
+            names = [post.add("m1"), post.add("m2")]
+            sender.loop.post(sender.look)
+            until(lambda: post.site()["kind"] == "auth")
+            assert slow.asked.wait(20)
+            slow.go.set()
+            until(lambda: all(map(post.queue.hold, names)))
+
+        assert [0, 0] == [entry.crashed for entry in post.entries()]
+
+
+def test_alone_and_at_rest(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a message is tried alone that a crash had left, nobody spins."""
+    monkeypatch.setattr(lookout, "GLANCE_EVERY", 0.3)
+    post.hub.replies["DOT"] = "hang"
+    post.add("m0")
+    crashed = post.start()
+    until(lambda: any(c.startswith("BDAT") for c in post.hub.commands))
+    crashed.kill()
+    crashed.wait(20)
+    for number in range(1, 6):
+        post.add(f"m{number}")
+    with post.sender() as sender:
+        until(lambda: sender.suspect in sender.active)
+        turn, turns, glances = sender.loop.turn, [], {sender.lookout._glance_at}
+
+        def counted(until: float) -> None:
+            turns.append(until)
+            glances.add(sender.lookout._glance_at)
+            turn(until)
+
+        sender.loop.turn = counted  # type: ignore[method-assign]
+        until(lambda: len(glances) == 4)
+        post.hub.stop_sessions()
+
+    assert 2 == post.hub.connections
+    assert len(turns) < 200
+
+
+def test_dropped_before_it_was_tried_alone(post: Post) -> None:
+    """When what was to be tried alone is dropped, the others share again."""
+
+    class Meeting(dict[str, str]):
+        both = threading.Barrier(2, timeout=10)
+
+        def get(self, key: str, default: Any = None) -> Any:
+            if key == "MAIL":
+                self.both.wait()
+            return super().get(key, default)
+
+    slow = post.hub.replies = Slow("RCPT")
+    post.add("m0")
+    crashed = post.add("m1")
+    claim = post.queue.claim(crashed)
+    assert claim is not None
+    claim.begin()
+    claim.release()
+    with post.sender() as sender:
+        until(lambda: sender.suspect == crashed)
+        assert post.queue.drop(crashed)
+        slow.go.set()
+        post.drained()
+        post.hub.replies = Meeting()
+        post.add("m2")
+        post.add("m3")
+        sender.loop.post(sender.look)
+        post.drained()
+
+    assert ["m0", "m2", "m3"] == sorted(subjects(post.hub))
 
 
 # -- as a process

@@ -117,6 +117,15 @@ def test_delayed() -> None:
     assert b"nothing has to be done" in text
 
 
+def test_status_of_what_is_delayed() -> None:
+    """No status of what is delayed says "for good" (RFC 3463 section 3.1)."""
+    replies = ("the mailhub broke it off", "535 5.7.8 wrong", "451 4.7.1 greylisted")
+    victims = [Victim("ann@example.net", None, reply) for reply in replies]
+    _, *found = groups(read(made(DELAYED, *victims, until=NOW)))
+
+    assert ["4.0.0", "4.0.0", "4.7.1"] == [group["Status"] for group in found]
+
+
 def test_whole_message() -> None:
     """With RET=FULL the message itself is sent back, octet for octet."""
     content = HEADER + b"--x\r\n\xff\xfe .\r\n"

@@ -107,17 +107,26 @@ def plan(
     return made
 
 
-def turn(entry: Entry, most: int) -> list[int]:
+def turn(entry: Entry, most: int, domains: int = 0) -> list[int]:
     """Return to whom a message is to go now, when `most` may be told at once (0: all).
 
-    Those who have not been tried come first, then chance decides.
+    They are in so many domains at most (0: any). Those who have not been tried come
+    first, then chance decides.
     """
     numbers = entry.open
-    if not most or len(numbers) <= most:
+    if not domains and (not most or len(numbers) <= most):
         return numbers
     chance = {number: random.random() for number in numbers}
     numbers.sort(key=lambda n: n if _is_new(entry, n) else len(chance) + chance[n])
-    return sorted(numbers[:most])
+    if domains:
+        first = [*dict.fromkeys(domain_of(entry, n) for n in numbers)][:domains]
+        numbers = [n for n in numbers if domain_of(entry, n) in first]
+    return sorted(numbers[: most or None])
+
+
+def domain_of(entry: Entry, number: int) -> str:
+    """Return the domain of a recipient."""
+    return entry.recipients[number].address.rpartition("@")[2].lower()
 
 
 def _is_new(entry: Entry, number: int) -> bool:

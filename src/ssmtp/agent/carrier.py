@@ -12,14 +12,16 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Generator
 from typing import Any
 
 from ssmtp import configfile, journal
-from ssmtp.agent import aftermath, notices
+from ssmtp.agent import aftermath, notices, receipts
 from ssmtp.agent.commits import Commits
 from ssmtp.agent.loop import Loop, boottime
 from ssmtp.agent.pool import Pool
+from ssmtp.agent.site import Site
 from ssmtp.config import Config, Mailhub
 from ssmtp.errors import Failure, bug
 from ssmtp.smtp.outcomes import DOUBT, Result
@@ -46,6 +48,7 @@ class Carrier:
         self.active: set[str] = set()
         self.begun: set[str] = set()
         self.forced: set[str] = set()
+        self.told: list[str] = []
         self._stop_by = self._connect_by = 0.0
         self._config_stamp = self._stamps()
         self._read_again = False
@@ -67,9 +70,14 @@ class Carrier:
         raise NotImplementedError
 
     def settled(
-        self, name: str, states: list[str], verdict: Verdict | None, *, accepted: bool
+        self,
+        name: str,
+        states: dict[str, int],
+        verdict: Verdict | None,
+        *,
+        accepted: bool,
     ) -> None:
-        """Forget a message; count what its recipients came to, tell the verdict."""
+        """Forget a message; count how many came to what, tell the verdict."""
         raise NotImplementedError
 
     def plan_look(self, wall: float) -> None:
@@ -122,7 +130,7 @@ class Carrier:
         all_sent = made.sends_all(entry)
         if doubt:
             # Said before anything can go wrong, for it may arrive twice.
-            self._log(entry, result, hub, seconds)
+            self._log(entry, result, made, hub, seconds)
         try:
             if all_sent:
                 yield self.commits.done(claim)
@@ -141,13 +149,34 @@ class Carrier:
             if made.reports:
                 self.plan_look(time.time())
         if not doubt:
-            self._log(entry, result, hub, seconds)
-        states = [state for _, state, _ in made.records]
+            self._log(entry, result, made, hub, seconds)
+        states = Counter(state for _, state, _ in made.records)
         verdict = None if made.at_once else notices.verdict(made, entry)
         self.settled(entry.id, states, verdict, accepted=result.receipt is not None)
 
-    def _log(self, entry: Entry, result: Result, hub: str, seconds: float) -> None:
+    def _log(
+        self,
+        entry: Entry,
+        result: Result,
+        made: aftermath.Plan,
+        hub: str,
+        seconds: float,
+    ) -> None:
         notices.log_outcomes(entry, result, hub, seconds, self.config.log_file)
+        receipt = result.receipt
+        self.told += receipts.lines(
+            entry,
+            made.records,
+            mailhub=hub,
+            queue_id=receipt.queue_id if receipt is not None else None,
+            seconds=seconds,
+        )
+
+    def record(self) -> None:
+        """Write down what was said of messages since the last time."""
+        if self.told:
+            told, self.told = self.told, []
+            receipts.write(self.queue.path, told)
 
     def give_back(self, pool: Pool) -> None:
         """Give back what waits for another connection, for there will be none soon."""
@@ -191,8 +220,19 @@ class Carrier:
             self._config_stamp, self._read_again = stamps, False
             self.config = config
             self.trace = Trace(journal.dialogue) if config.debug else None
+            self._follow()
             self.configured(changed)
         return self.config
+
+    def _follow(self) -> None:
+        """Let the usual mailhub be that of a configuration that was read again."""
+        before, now = self.default, self.pool_of(self.config.mailhubs)
+        if now is not before:
+            self.default = now
+            self.give_back(before)
+            now.jobs.extend(before.jobs)
+            before.jobs.clear()
+            before.site = Site(before.site.mailhubs)
 
     def configured(self, changed: bool) -> None:
         """Do what follows from a configuration that was read again."""

@@ -9,7 +9,7 @@ mailhub, a crash, a time that has not come. Each word is a packet of JSON:
     sender → mate   {"jobs": [ID…], "forced": [ID…], "most": connections}
                     {"recall": true}            forget what has not begun, and say so
                     {"again": true}             read the configuration again
-    mate → sender   {"over": [[ID, states, verdict, accepted]…], "left": [ID…],
+    mate → sender   {"over": [[ID, {state: n}, verdict, accepted]…], "left": [ID…],
                      "gone": [ID…], "back": [ID…], "yours": [ID…], "look": time,
                      "trouble": [[kind, what, next step, sentence]…], "busy": [what…],
                      "disk": [sentence…], "worked": true, "recalled": true,
@@ -17,16 +17,20 @@ mailhub, a crash, a time that has not come. Each word is a packet of JSON:
 
 Whose message it is, the lock on its file says and nothing else; so the sender waits for
 no mate, and takes messages back without asking. A mate that dies leaves what it had as
-any crash does; one that is left alone ends what it has begun.
+any crash does; one that is left alone ends what it has begun. One that hangs is killed
+when it was recalled long ago, or the sender has to end.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
+import signal
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from ssmtp.agent import forks, mate
@@ -43,13 +47,15 @@ if TYPE_CHECKING:
 BACKLOG = 50  # messages that the sender keeps for itself
 BATCH = 64  # messages that a mate has at a time
 LEAST = 16  # of which so many must be over before it gets more
+HUNG = 300.0  # seconds without an answer, which no mailhub can cause
 
 
 class Line:
     """A mate as the sender sees it.
 
     `out` are the ids it has, `share` the connections it may have, `connections` and
-    `active` what it said last. While it is `recalled` it has not yet heard of that.
+    `active` what it said last. While it is `recalled` it has not yet heard of that, and
+    it hangs when it has not `until` then (time.monotonic: sleep is nobody's fault).
     """
 
     def __init__(self, pid: int, sock: socket.socket) -> None:
@@ -58,6 +64,7 @@ class Line:
         self.out: set[str] = set()
         self.share = self.connections = self.active = 0
         self.recalled = False
+        self.until = math.inf
 
     def hear(self) -> Word | None:
         """Return what was said, None while there is nothing; {} when it has ended."""
@@ -81,7 +88,8 @@ def fork(config: Config, queue: Queue, count: int) -> list[Line]:
 class Crew:
     """All mates, for the sender; `mine` are messages that none of them can carry.
 
-    `lent` is how many of the connections to the usual mailhub are theirs.
+    `lent` is how many of the connections to the usual mailhub are theirs, `end_by` when
+    they must have ended.
     """
 
     def __init__(self, sender: Sender, lines: list[Line]) -> None:
@@ -89,6 +97,7 @@ class Crew:
         self.lines = lines
         self.mine: set[str] = set()
         self.lent = 0
+        self.end_by = math.inf
 
     @property
     def connections(self) -> int:
@@ -110,11 +119,22 @@ class Crew:
         for line in self.lines:
             forks.say(line.sock, {"again": True})
 
-    def dismiss(self) -> None:
-        """Let them end what they have begun, and then themselves."""
+    def dismiss(self, until: float) -> None:
+        """Let them end what they have begun, and then themselves, until that time."""
+        self.end_by = until
         for line in self.lines:
             with contextlib.suppress(OSError):
                 line.sock.shutdown(socket.SHUT_WR)
+
+    def press(self, now: float) -> None:
+        """Kill those that have not answered or not ended in time: they hang."""
+        late = now >= self.end_by
+        if late:
+            self.end_by = math.inf
+        for line in self.lines:
+            if late or (line.recalled and time.monotonic() >= line.until):
+                line.until = math.inf
+                os.kill(line.pid, signal.SIGKILL)
 
     def share(self, now: float) -> None:
         """Hand messages out, or take them back."""
@@ -122,7 +142,9 @@ class Crew:
             return
         pool = self.sender.default
         well = self._is_well(now)
-        if well and len(pool.jobs) > BACKLOG:
+        # Were the password changed, all of them would be refused the old one at once.
+        proven = self.connections or pool.site.is_proven(now)
+        if well and proven and len(pool.jobs) > BACKLOG:
             if self._lend():
                 self._hand_out()
             return
@@ -157,6 +179,7 @@ class Crew:
     def _recall(self, line: Line) -> None:
         """Take back what a mate has; what it has begun is locked."""
         line.recalled = forks.say(line.sock, {"recall": True})
+        line.until = time.monotonic() + HUNG
         self._take_back(line)
 
     def _take_back(self, line: Line) -> None:

@@ -63,8 +63,10 @@ class Mate(Carrier):
             self.press(now)
             self.dispatch(now)
             self._report(now)
+            self.record()
             self.loop.turn(self._until(now))
         self.commits.close()
+        self.record()
         self._report(boottime())
 
     def _until(self, now: float) -> float:
@@ -189,7 +191,12 @@ class Mate(Carrier):
         self._drop("left", name)
 
     def settled(
-        self, name: str, states: list[str], verdict: Verdict | None, *, accepted: bool
+        self,
+        name: str,
+        states: dict[str, int],
+        verdict: Verdict | None,
+        *,
+        accepted: bool,
     ) -> None:
         """Tell what became of a message."""
         self.active.discard(name)

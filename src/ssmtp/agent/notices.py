@@ -116,7 +116,7 @@ def write(queue: Queue, config: Config, site: Site) -> None:
     if not config.root:
         return
     now = stamp(time.time())
-    hours = (boottime() - site.since) / 3600
+    hours = site.silence(boottime()) / 3600
     host, domain = accounts.host(config), accounts.domain(config)
     lines = [
         f"No mail from {host} has reached {site.mailhubs[0]} for {hours:.1f} hours.",

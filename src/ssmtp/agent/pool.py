@@ -79,7 +79,8 @@ class Pool:
         wanted -= opening
         ready = len(self.workers) - opening
         most = self.carrier.most(self)
-        while wanted > 0 and self.site.may_open(now, ready, opening, most):
+        login = bool(self.carrier.config.auth_user)
+        while wanted > 0 and self.site.may_open(now, ready, opening, most, login=login):
             Worker(self).start()
             opening += 1
             wanted -= 1
@@ -113,7 +114,9 @@ class Worker:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.carrier = pool.carrier
+        self.usual = pool is pool.carrier.default
         self.relay: Relay | None = None
+        self.domains: set[str] = set()  # of recipients, where RCPTDOMAINMAX counts
         self.task: Task | None = None
 
     def start(self) -> None:
@@ -170,6 +173,8 @@ class Worker:
 
     def _open(self) -> Talk:
         config = self.carrier.fresh_config()
+        if self.usual and self.pool is not self.carrier.default:
+            raise Broken("is no more the mailhub, and is told no password of another")
         hubs = self.pool.hubs
         credentials = from_config(config, Options("sendmail"), hubs)
         if credentials is not None and config.auth_pass_command:
@@ -219,7 +224,13 @@ class Worker:
     def _carry(self, channel: Channel, relay: Relay, claim: Claim) -> Talk:
         """Submit one message; False when the connection is of no more use."""
         carrier, entry = self.carrier, claim.entry
-        numbers = aftermath.turn(entry, relay.offers.limits.get("RCPTMAX", 0))
+        limits = relay.offers.limits
+        domains = limits.get("RCPTDOMAINMAX", 0)
+        numbers = aftermath.turn(
+            entry, limits.get("RCPTMAX", 0), domains and domains - len(self.domains)
+        )
+        if domains:
+            self.domains.update(aftermath.domain_of(entry, n) for n in numbers)
         begun = boottime()
         load = Cargo(claim)
         try:
@@ -228,7 +239,7 @@ class Worker:
             result = yield from self._submit(channel, relay, load, claim, numbers)
         except Again as again:
             self.pool.data = self.pool.data or again.data
-            self.pool.hands.append(claim)
+            yield from self._hand_on(claim)
             return False
         except SystemTrouble as failure:
             carrier.disk_trouble(failure)
@@ -243,7 +254,7 @@ class Worker:
             load.close()
             self.pool.bare = self.pool.bare or relay.session.facts.bare
         if result.stale:
-            self.pool.hands.append(claim)
+            yield from self._hand_on(claim)
             return False
         if result.trouble is not None:
             self.pool.failed(result.trouble)
@@ -255,6 +266,13 @@ class Worker:
         hub = relay.session.hub
         yield from carrier.settle(claim, result, hub, boottime() - begun)
         return result.usable
+
+    def _hand_on(self, claim: Claim) -> Talk:
+        """Leave a message to another connection, if there is to be one soon."""
+        if self.pool.site.kind or self.carrier.stopping:
+            yield from self.carrier.put_back(claim)
+        else:
+            self.pool.hands.append(claim)
 
     def _submit(
         self,
@@ -274,8 +292,9 @@ class Worker:
                 for at in range(len(numbers))
             ]
             return result
-        limits = [self.carrier.config.messages_per_connection]
-        if "MAILMAX" in relay.offers.limits:
-            limits.append(relay.offers.limits["MAILMAX"])
-        last = relay.done + 1 >= min(limits) or self.carrier.stopping
+        offered = relay.offers.limits
+        most = self.carrier.config.messages_per_connection
+        most = min(most, offered.get("MAILMAX", most))
+        last = relay.done + 1 >= most or self.carrier.stopping
+        last = last or len(self.domains) == offered.get("RCPTDOMAINMAX")
         return (yield from channel.converse(relay.give(envelope, load, last=last)))

@@ -12,8 +12,22 @@ class Rate:
     """
 
     def __init__(self, limit: tuple[int, float] | None) -> None:
+        self._times: deque[float] = deque()
+        self.change(limit)
+
+    def change(self, limit: tuple[int, float] | None) -> None:
+        """Take another limit, before which those count that went under this one."""
         self._count, self._seconds = limit or (0, 0.0)
-        self._times: deque[float] = deque(maxlen=self._count or None)
+        self._times = deque(self._times, maxlen=self._count or None)
+
+    def record(self, now: float, wall: float) -> list[int]:
+        """Return the times that still count, as times of the wall clock."""
+        recent = (at for at in self._times if now - at < self._seconds)
+        return [round(wall + at - now) for at in recent]
+
+    def restore(self, times: list[int], now: float, wall: float) -> None:
+        """Count what an earlier run sent; if the clock was set back, as sent now."""
+        self._times.extend(sorted(now - max(0.0, wall - at) for at in times))
 
     def wait(self, now: float) -> float:
         """Return the seconds until a message may go; 0.0 when it may go now."""

@@ -10,8 +10,6 @@ when a message falls due, and every now and then. How messages are carried is to
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import signal
 import time
@@ -19,26 +17,23 @@ from types import FrameType
 from typing import Any
 
 from ssmtp import configfile, guard, journal
-from ssmtp.agent import aftermath, crew, forks, notices, places
+from ssmtp.agent import aftermath, aside, crew, forks, notices, places, receipts
 from ssmtp.agent.carrier import Carrier, Talk, Verdict
 from ssmtp.agent.crew import Crew
 from ssmtp.agent.link import Ear
-from ssmtp.agent.loop import Idle, boottime, call
+from ssmtp.agent.lookout import Lookout
+from ssmtp.agent.loop import Idle, boottime
+from ssmtp.agent.memory import Memory
 from ssmtp.agent.pool import Pool
 from ssmtp.agent.rate import Rate
-from ssmtp.config import Config
+from ssmtp.config import Config, Mailhub
 from ssmtp.errors import EX_OK, Failure, SystemTrouble
-from ssmtp.spool.queue import Claim, Queue
+from ssmtp.smtp.outcomes import DOUBT
+from ssmtp.spool.queue import Claim, Entry, Queue
 from ssmtp.values import mailhub
 
-AT_ONCE = 2000  # ids from one look through the queue
-SEEN_MOST = 5000  # ids in memory
-SORT_AT_ONCE = 200
-LOOK_BELOW = 1000  # no look while there are more
-LOOK_EVERY = 30.0  # seconds
-GLANCE_EVERY = 1.0  # seconds; whether anything is new, where the acceptor does not say
-STATUS_EVERY = 60.0
 DISK_PAUSE = 60.0
+MATE_SECONDS = 3.0  # that a mate has for its end once its connections had to end
 
 
 def run(config_path: str, spool: str | None, link: str | None) -> int:
@@ -49,6 +44,7 @@ def run(config_path: str, spool: str | None, link: str | None) -> int:
     guard.hide()
     guard.one_heap()
     journal.lasting = True
+    aside.begin()
     config = configfile.load(config_path)
     path = places.spool_path(config, spool)
     queue = Queue.open(
@@ -95,23 +91,18 @@ class Sender(Carrier):
         ear: Ear,
         lines: list[crew.Line] | None = None,
     ) -> None:
+        self.memory = Memory(self)
         super().__init__(config, queue)
+        self.lookout = Lookout(self)
         self.ear = ear
         self.crew = Crew(self, lines or [])
         self.rate = Rate(config.rate_limit)
         self.stop_wanted = self.look_wanted = False
-        self.seen: set[str] = set()
         self.suspect: str | None = None
         self.counts = {"sent": 0, "refused": 0, "deferred": 0, "doubt": 0}
         self.last_sent: int | None = None
-        self._look_at = self._glance_at = 0.0
-        self._looking = self._sorting = False
-        self._sorted: set[str] = set()
-        self._flush = False
-        self._stamp = -1
         self._blocked_until = 0.0
-        self._status_at = 0.0
-        self._restore()
+        self.memory.restore()
 
     # -- the turns
 
@@ -127,16 +118,18 @@ class Sender(Carrier):
                 if self.finished() and not self.crew.lines:
                     break
                 if not self.stopping:
-                    self._look(now)
-                    self._sort()
+                    self.lookout.look(now)
+                    self.lookout.sort()
                     self.crew.share(now)
                     self._dispatch(now)
                     self._news(now)
-                self._write_status(now)
+                self.memory.keep(now)
+                self.record()
                 self.loop.turn(self._until(boottime()))
         finally:
             self.commits.close()
-            self.write_status(running=False)
+            self.record()
+            self.memory.write(running=False)
             self.ear.close()
 
     def _signals(self, now: float) -> None:
@@ -147,16 +140,15 @@ class Sender(Carrier):
             self.flush()
         if self.stop_wanted and not self.stopping:
             self.stop(now)
-            self.crew.dismiss()
+            self.crew.dismiss(self._stop_by + MATE_SECONDS)
         self.press(now)
+        self.crew.press(now)
 
     def _until(self, now: float) -> float:
         """Return when there is something to do without being asked."""
         if self.stopping:
-            return self.until_pressed(now)
-        until = now + (GLANCE_EVERY if self.ear.path is None else LOOK_EVERY)
-        if not self._looking and len(self.seen) <= LOOK_BELOW:
-            until = min(until, max(self._look_at, now))
+            return min(self.until_pressed(now), self.crew.end_by)
+        until = self.lookout.until(now)
         for pool in self.pools.values():
             if pool.jobs or pool.hands:
                 for at in (
@@ -171,6 +163,10 @@ class Sender(Carrier):
     def _dispatch(self, now: float) -> None:
         if now < self._blocked_until or self.rate.wait(now):
             return
+        if self.suspect is not None and self.active:
+            # Nobody gets another message now, so nobody is to be woken for one.
+            if not any(pool.hands for pool in self.pools.values()):
+                return
         self.dispatch(now)
 
     # -- what there is to do
@@ -186,7 +182,7 @@ class Sender(Carrier):
         name = word.get("new")
         if isinstance(name, str):
             self._nudge()
-            self._add(name)
+            self.lookout.add(name)
         elif word.get("rescan"):
             self.look()
         elif "flush" in word:
@@ -194,101 +190,24 @@ class Sender(Carrier):
             if isinstance(name, str):
                 self.forced.add(name)
                 self._nudge(hard=True)
-                self._add(name)
+                self.lookout.add(name)
             else:
                 self.flush()
 
     def flush(self) -> None:
         """Try everything now; AUTH's pause stays."""
-        self._flush = True
-        self._look_at = boottime()
+        self.lookout.flush()
         self._blocked_until = 0.0
         self._nudge(hard=True)
 
     def look(self) -> None:
         """Look through the queue now."""
-        self._look_at = 0.0
+        self.lookout.now()
 
     def _nudge(self, *, hard: bool = False) -> None:
         now = boottime()
         for pool in self.pools.values():
             pool.site.nudge(now, hard=hard)
-
-    def _add(self, name: str) -> bool:
-        if name in self.seen:
-            return True
-        if len(self.seen) >= SEEN_MOST:
-            self._look_at = min(self._look_at or boottime() + 1.0, boottime() + 1.0)
-            return False
-        self.seen.add(name)
-        self.default.jobs.append(name)
-        return True
-
-    def _look(self, now: float) -> None:
-        """Look through the queue when it is time for that."""
-        most = SEEN_MOST - AT_ONCE if self.default.site.kind else LOOK_BELOW
-        if self._looking or len(self.seen) > most:
-            return
-        if now < self._look_at:
-            if self.ear.path is not None or now < self._glance_at:
-                return
-            # Nobody tells us what is new: the directory does.
-            self._glance_at = now + GLANCE_EVERY
-            if os.fstat(self.queue.queue.fd).st_mtime_ns == self._stamp:
-                return
-        self._looking = True
-        self._look_at = now + LOOK_EVERY
-        self._stamp = os.fstat(self.queue.queue.fd).st_mtime_ns
-        limit = AT_ONCE + len(self.seen)
-        wall = time.time()
-        search = call(lambda: self.queue.due(wall, limit))
-        self.loop.start(self._take(search, wall, limit), self.surprised)
-
-    def _sort(self) -> None:
-        """While the usual mailhub is away, find the messages that have another."""
-        pool = self.default
-        if not pool.site.kind or self._sorting or len(self._sorted) >= len(pool.jobs):
-            return
-        names = [name for name in pool.jobs if name not in self._sorted][:SORT_AT_ONCE]
-        self._sorting = True
-        self._sorted.update(names)
-        look = call(lambda: [(n, self.queue.look(n)) for n in names])
-        self.loop.start(self._sort_out(look), self.surprised)
-
-    def _sort_out(self, look: Any) -> Talk:
-        try:
-            found = yield look
-        except SystemTrouble as failure:
-            self.disk_trouble(failure)
-            return
-        finally:
-            self._sorting = False
-        others = {name: entry for name, entry in found if entry and entry.mailhubs}
-        for name, entry in others.items():
-            if name in self.default.jobs:
-                self.default.jobs.remove(name)
-                self._own_pool(entry.mailhubs).jobs.append(name)
-
-    def _take(self, search: Any, wall: float, limit: int) -> Talk:
-        try:
-            found = yield search
-        except SystemTrouble as failure:
-            self.disk_trouble(failure)
-            return
-        finally:
-            self._looking = False
-        flush, self._flush = self._flush, False
-        for when, name in found:
-            if when > wall and not flush:
-                soon = boottime() + when - wall
-                self._look_at = min(self._look_at, soon)
-                return
-            if flush and when > wall:
-                self.forced.add(name)
-            self._add(name)
-        if len(found) == limit:
-            self._flush = flush
-            self._look_at = boottime()  # there is more
 
     # -- one message
 
@@ -331,7 +250,7 @@ class Sender(Carrier):
             self.loop.start(self._finish(claim, pool), self.surprised)
             return False
         if entry.mailhubs:
-            own = self._own_pool(entry.mailhubs)
+            own = self.own_pool(entry.mailhubs)
             if own is not pool:
                 claim.release()
                 own.jobs.append(claim.id)
@@ -355,6 +274,8 @@ class Sender(Carrier):
         if claim.entry.crashed and claim.id not in self.begun:
             self.suspect = claim.id  # the others wait until it is over
             notices.log_crash(claim.entry, self.config)
+            words = "this program ended while it was being sent"
+            self._told(claim.entry, DOUBT, words)
         news = super().begins(claim)
         if news:
             self.rate.take(boottime())
@@ -383,43 +304,55 @@ class Sender(Carrier):
         try:
             yield self.commits.work(lambda: claim.to_failed(reason))
         except Failure as failure:
+            claim.release()
             self.disk_trouble(failure)
-        self.note(f"{claim.id} was put into failed/: {reason}", bad=True)
-        self.ear.done(claim.id, 554, "5.3.0", reason)
+        else:
+            self.note(f"{claim.id} was put into failed/: {reason}", bad=True)
+            self._told(claim.entry, "failed", reason)
+            self.ear.done(claim.id, 554, "5.3.0", reason)
         self.over(claim.id)
+
+    def _told(self, entry: Entry, state: str, reason: str) -> None:
+        """Write down what all open recipients of a message came to."""
+        records = [(number, state, reason) for number in entry.open]
+        receipts.note(self.queue.path, entry, records)
 
     def over(self, name: str, *, look: float = 0.0) -> None:
         """Forget a message, and look through the queue after so many seconds."""
         self.active.discard(name)
         self.begun.discard(name)
-        if self.suspect == name:
-            self.suspect = None
         self._drop(name)
         if look:
-            self._look_at = min(self._look_at, boottime() + look)
+            self.lookout.soon(look)
 
     def gone(self, name: str) -> None:
         """Forget a message that somebody else has, or that is gone."""
         self._drop(name)
-        self._stamp = -1  # it may just be coming in: glance again
+        self.lookout.again()  # it may just be coming in
 
     def _drop(self, name: str) -> None:
-        self.seen.discard(name)
+        self.lookout.drop(name)
         self.forced.discard(name)
-        self._sorted.discard(name)
+        if self.suspect == name:
+            self.suspect = None
         self.crew.mine.discard(name)
 
     def plan_look(self, wall: float) -> None:
         """Look through the queue when that time has come."""
-        self._look_at = min(self._look_at, boottime() + max(0.0, wall - time.time()))
+        self.lookout.soon(max(0.0, wall - time.time()))
 
     def settled(
-        self, name: str, states: list[str], verdict: Verdict | None, *, accepted: bool
+        self,
+        name: str,
+        states: dict[str, int],
+        verdict: Verdict | None,
+        *,
+        accepted: bool,
     ) -> None:
         """Forget a message; count what its recipients came to, tell the verdict."""
         self.over(name)
-        for state in states:
-            self.counts[state if state in self.counts else "refused"] += 1
+        for state, times in states.items():
+            self.counts[state if state in self.counts else "refused"] += times
         if accepted:
             self.last_sent = int(time.time())
         if verdict is not None:
@@ -432,7 +365,13 @@ class Sender(Carrier):
         lent = self.crew.lent if pool is self.default else 0
         return self.config.connections - lent
 
-    def _own_pool(self, names: list[str]) -> Pool:
+    def pool_of(self, hubs: list[Mailhub]) -> Pool:
+        """Return the pool of these mailhubs, with what an earlier run knew of them."""
+        pool = super().pool_of(hubs)
+        self.memory.recall(pool.site)
+        return pool
+
+    def own_pool(self, names: list[str]) -> Pool:
         """Return the pool of mailhubs that a message names itself."""
         found = self.pools.get(tuple(names))
         if found is not None:
@@ -445,7 +384,7 @@ class Sender(Carrier):
 
     def configured(self, changed: bool) -> None:
         """Do what follows from a configuration that was read again."""
-        self.rate = Rate(self.config.rate_limit)
+        self.rate.change(self.config.rate_limit)
         if changed:
             # Whoever changed it wants to see whether it works now. Only asking for
             # everything to be tried is not enough: accounts are locked that way.
@@ -495,6 +434,8 @@ class Sender(Carrier):
     def _news(self, now: float) -> None:
         """Write to the administrator about trouble that lasts."""
         for pool in self.pools.values():
+            if self.is_blocked(now):
+                return
             if pool.site.news_due(now, self.config.warning_after):
                 pool.site.told = True
                 self.changed()
@@ -505,59 +446,10 @@ class Sender(Carrier):
         try:
             yield self.commits.work(lambda: notices.write(queue, config, site))
         except Failure as failure:
+            site.told = False
             self.disk_trouble(failure)
         self.plan_look(time.time())
 
     def changed(self) -> None:
         """Have site.json written soon."""
-        self._status_at = 0.0
-
-    def _write_status(self, now: float) -> None:
-        if now >= self._status_at:
-            self._status_at = now + STATUS_EVERY
-            self.write_status(running=True)
-
-    def write_status(self, *, running: bool) -> None:
-        """Write site.json, which tells people and the next run how things are."""
-        now, wall = boottime(), time.time()
-        sites = []
-        for pool in self.pools.values():
-            record = pool.site.record(now, wall)
-            others = self.crew.connections if pool is self.default else 0
-            record["connections"] = len(pool.workers) + others
-            sites.append(record)
-        active = len(self.active) + self.crew.active
-        text = json.dumps(
-            {
-                "version": 1,
-                "time": int(wall),
-                "pid": os.getpid(),
-                "running": running,
-                "ready": len(self.seen) - active,
-                "active": active,
-                **self.counts,
-                "last_sent": self.last_sent,
-                "sites": sites,
-            },
-            indent=1,
-        )
-        path = os.path.join(self.queue.path, "site.json")
-        try:
-            fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(fd, "w") as file:
-                file.write(text + "\n")
-            os.rename(f"{path}.new", path)
-        except OSError:
-            pass  # it is told again in a minute
-
-    def _restore(self) -> None:
-        """Take over what the run before knew about its mailhubs."""
-        try:
-            with open(os.path.join(self.queue.path, "site.json"), "rb") as file:
-                records = json.load(file)["sites"]
-            for record in records:
-                pool = self.pools.get(tuple(record["mailhubs"]))
-                if pool is not None:
-                    pool.site.restore(record, boottime(), time.time())
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
+        self.memory.changed()

@@ -34,6 +34,8 @@ LONGEST_PAUSE = 900.0
 AUTH_PAUSE = 1800.0
 AUTH_MOST = 2  # refusals in an hour
 HOUR = 3600.0
+# Seconds after a connection came about in which several are opened at once.
+PROVEN = 10.0
 # So many messages in a row of which none came through, and the mailhub is busy.
 STUMBLES = 5
 
@@ -57,15 +59,28 @@ class Site:
         self.last_ok: float | None = None
         self.refusals: list[float] = []
         self._last_try = 0.0
+        self._opened: float | None = None
         self._stumbles = 0
 
-    def may_open(self, now: float, busy: int, opening: int, most: int) -> bool:
-        """Tell whether a connection may be opened beside those there are."""
+    def may_open(
+        self, now: float, busy: int, opening: int, most: int, *, login: bool = False
+    ) -> bool:
+        """Tell whether a connection may be opened beside those there are.
+
+        With a `login` one after the other: else all would be refused at once when the
+        password has been changed, and the account locked.
+        """
         if self.kind:
             return not busy and not opening and now >= self.next_try
-        if self.last_ok is None:
-            return not opening and now >= self.next_try  # one shows the way
+        if opening and (login or not self.is_proven(now)):
+            return False  # one shows the way
+        if self.last_ok is None and now < self.next_try:
+            return False  # what an earlier run was refused counts
         return busy + opening < most
+
+    def is_proven(self, now: float) -> bool:
+        """Tell whether so short a time ago there was a connection to be had."""
+        return self._opened is not None and now - self._opened < PROVEN
 
     def failed(self, now: float, failure: Failure, chance: float) -> bool:
         """Note that no connection came about; True when this is news."""
@@ -104,10 +119,17 @@ class Site:
         if kind == "auth":
             pause = AUTH_PAUSE * (1 + 0.05 * chance)
         self.next_try = now + pause
+        self._wait_for_auth()
         return news
+
+    def _wait_for_auth(self) -> None:
+        """Put off the next try until the refusals allow it."""
+        if len(self.refusals) >= AUTH_MOST:
+            self.next_try = max(self.next_try, self.refusals[-AUTH_MOST] + HOUR)
 
     def opened(self, now: float) -> bool:
         """Note that a connection is ready; True when that ends a trouble."""
+        self._opened = now
         if self.kind == "busy":
             return False
         return self._well(now)
@@ -137,10 +159,15 @@ class Site:
             self.next_try = now
         else:
             self.next_try = min(self.next_try, self._last_try + FIRST_PAUSE)
+        self._wait_for_auth()
 
     def news_due(self, now: float, after: float) -> bool:
         """Tell whether the administrator should be written to about this trouble."""
-        return bool(self.kind) and not self.told and now - self.since >= after
+        return bool(self.kind) and not self.told and self.silence(now) >= after
+
+    def silence(self, now: float) -> float:
+        """Return for how long no mail has gone out; an old connection may still do."""
+        return now - max(self.since, self.last_ok or self.since)
 
     # -- what outlives the process
 
@@ -170,27 +197,32 @@ class Site:
         Its trouble goes on until a probe says otherwise, and that is made at once; but
         whoever starts us again and again gets no third try at AUTH in an hour.
         """
-
-        def ago(value: object) -> float:
-            """Return how long ago; a clock that was set back makes it now."""
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                return 0.0
-            return max(0.0, wall - value)
-
-        refusals = record.get("refusals")
-        if isinstance(refusals, list):
-            past = sorted(map(ago, refusals[-100:]), reverse=True)
-            self.refusals = [now - seconds for seconds in past if seconds < HOUR]
+        self.refusals = [now - seconds for seconds in refused_ago(record, wall)]
         kind = record.get("kind")
         if record.get("state") == "trouble" and isinstance(kind, str) and kind:
             self.kind = kind
-            self.since = now - ago(record.get("since"))
+            self.since = now - _ago(record.get("since"), wall)
             self.what = str(record.get("what", ""))
             self.next_step = str(record.get("next_step", ""))
             self.told = record.get("told") is True
             self.next_try = now
-        if len(self.refusals) >= AUTH_MOST:
-            self.next_try = self.refusals[-AUTH_MOST] + HOUR
+        self._wait_for_auth()
+
+
+def refused_ago(record: dict[str, object], wall: float) -> list[float]:
+    """Return how long ago AUTH was refused in the last hour, the latest last."""
+    refusals = record.get("refusals")
+    if not isinstance(refusals, list):
+        return []
+    past = sorted((_ago(at, wall) for at in refusals[-100:]), reverse=True)
+    return [seconds for seconds in past if seconds < HOUR]
+
+
+def _ago(value: object, wall: float) -> float:
+    """Return how long ago; a clock that was set back makes it now."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0.0
+    return max(0.0, wall - value)
 
 
 def kind_of(failure: Failure) -> str:

@@ -1,0 +1,152 @@
+"""Which messages wait: the ids that the sender has in memory, and where they come from.
+
+The acceptor tells of new ones. Besides, the queue is looked through at the start, when
+a message falls due, and every now and then; what there is no room for in memory is
+found again that way.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from ssmtp.agent.loop import boottime, call
+from ssmtp.errors import SystemTrouble
+
+if TYPE_CHECKING:
+    from ssmtp.agent.carrier import Talk
+    from ssmtp.agent.sender import Sender
+
+AT_ONCE = 2000  # ids from one look through the queue
+SEEN_MOST = 5000  # ids in memory
+SORT_AT_ONCE = 200
+LOOK_BELOW = 1000  # no look while there are more
+LOOK_EVERY = 30.0  # seconds
+GLANCE_EVERY = 1.0  # seconds; whether anything is new, where the acceptor does not say
+
+
+class Lookout:
+    """All that one sender knows to be waiting; `seen` are the ids of it."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.sender = sender
+        self.seen: set[str] = set()
+        self._look_at = self._glance_at = 0.0
+        self._looking = self._sorting = False
+        self._sorted: set[str] = set()
+        self._flush = False
+        self._stamp = -1
+
+    def add(self, name: str) -> None:
+        """Have a message carried, or found again when there is room for it."""
+        if name in self.seen:
+            return
+        if len(self.seen) >= SEEN_MOST:
+            self._look_at = min(self._look_at or boottime() + 1.0, boottime() + 1.0)
+            return
+        self.seen.add(name)
+        self.sender.default.jobs.append(name)
+
+    def drop(self, name: str) -> None:
+        """Forget a message."""
+        self.seen.discard(name)
+        self._sorted.discard(name)
+
+    # -- when to look
+
+    def now(self) -> None:
+        """Look through the queue now."""
+        self._look_at = 0.0
+
+    def soon(self, seconds: float) -> None:
+        """Look through it in so many seconds, if not before."""
+        self._look_at = min(self._look_at, boottime() + seconds)
+
+    def again(self) -> None:
+        """Have something seen that may just be coming in."""
+        self._stamp = -1
+
+    def flush(self) -> None:
+        """Find everything, due or not."""
+        self._flush = True
+        self._look_at = boottime()
+
+    def until(self, now: float) -> float:
+        """Return when to look again."""
+        every = GLANCE_EVERY if self.sender.ear.path is None else LOOK_EVERY
+        if self._looking or len(self.seen) > LOOK_BELOW:
+            return now + every
+        return min(now + every, max(self._look_at, now))
+
+    def look(self, now: float) -> None:
+        """Look through the queue when it is time for that."""
+        sender = self.sender
+        most = SEEN_MOST - AT_ONCE if sender.default.site.kind else LOOK_BELOW
+        if self._looking or len(self.seen) > most:
+            return
+        if now < self._look_at:
+            if sender.ear.path is not None or now < self._glance_at:
+                return
+            # Nobody tells us what is new: the directory does.
+            self._glance_at = now + GLANCE_EVERY
+            if self._changed() == self._stamp:
+                return
+        self._looking = True
+        self._look_at = now + LOOK_EVERY
+        self._stamp = self._changed()
+        limit = AT_ONCE + len(self.seen)
+        wall = time.time()
+        search = call(lambda: sender.queue.due(wall, limit))
+        sender.loop.start(self._take(search, wall, limit), sender.surprised)
+
+    def _changed(self) -> int:
+        return os.fstat(self.sender.queue.queue.fd).st_mtime_ns
+
+    def _take(self, search: Any, wall: float, limit: int) -> Talk:
+        try:
+            found = yield search
+        except SystemTrouble as failure:
+            self.sender.disk_trouble(failure)
+            return
+        finally:
+            self._looking = False
+        flush, self._flush = self._flush, False
+        for when, name in found:
+            if when > wall and not flush:
+                self.soon(when - wall)
+                return
+            if flush and when > wall:
+                self.sender.forced.add(name)
+            self.add(name)
+        if len(found) == limit:
+            self._flush = flush
+            self._look_at = boottime()  # there is more
+
+    # -- whose mailhub is another
+
+    def sort(self) -> None:
+        """While the usual mailhub is away, find the messages that have another."""
+        sender, pool = self.sender, self.sender.default
+        if not pool.site.kind or self._sorting or len(self._sorted) >= len(pool.jobs):
+            return
+        names = [name for name in pool.jobs if name not in self._sorted][:SORT_AT_ONCE]
+        self._sorting = True
+        self._sorted.update(names)
+        look = call(lambda: [(n, sender.queue.look(n)) for n in names])
+        sender.loop.start(self._sort_out(look), sender.surprised)
+
+    def _sort_out(self, look: Any) -> Talk:
+        try:
+            found = yield look
+        except SystemTrouble as failure:
+            self.sender.disk_trouble(failure)
+            return
+        finally:
+            self._sorting = False
+        jobs = self.sender.default.jobs
+        others = {name: entry for name, entry in found if entry and entry.mailhubs}
+        for name, entry in others.items():
+            if name in jobs:
+                jobs.remove(name)
+                self.sender.own_pool(entry.mailhubs).jobs.append(name)
