@@ -292,7 +292,8 @@ def _translated(failure: Failure, waited: bool) -> Failure:
         queued.when = "never" if reply.code >= 500 else "later"
         queued.next_step = "" if reply.code >= 500 else "the agent will try again"
         return queued
-    step = "" if kind is not Deferred else "try again later"
+    told = kind is not Deferred or "try again" in words
+    step = "" if told else "try again later"
     result = kind(words, step, reply=reply)
     result.recipient, result.phase = failure.recipient, failure.phase
     return result

@@ -51,8 +51,8 @@ class Box:
         self.own.write_text(CONFIG + "".join(f"{line}\n" for line in lines))
         self.conf.write_text(f"{CONFIG}AgentSocket={self.socket}\n{client}")
 
-    def start(self) -> None:
-        """Start the acceptor, and wait until it listens."""
+    def start(self, uid: int | None = None) -> None:
+        """Start the acceptor, and wait until it listens; `uid` is who runs it."""
         with (self.place / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -63,6 +63,9 @@ class Box:
                 stdin=subprocess.DEVNULL,
                 stderr=log,
                 env={"PATH": "/usr/bin:/bin"},
+                user=uid,
+                group=uid,
+                extra_groups=None if uid is None else [],
             )
         until = time.monotonic() + 20
         while not self.answers():
@@ -71,11 +74,12 @@ class Box:
             time.sleep(0.02)
 
     def answers(self) -> bool:
-        """Whether somebody greets at the socket."""
+        """Whether somebody greets at the socket; his session is over then."""
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(2)
             probe.connect(str(self.socket))
-            return probe.recv(3) == b"220"
+            probe.sendall(b"QUIT\r\n")
+            return probe.makefile("rb").read()[:3] == b"220"
         return False
 
     def stop(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import resource
 import socket
 import threading
@@ -12,9 +13,11 @@ import time
 
 import pytest
 
+from ssmtp import direct
 from ssmtp.agent import verbs
 from ssmtp.agent.acceptor import Acceptor
 from ssmtp.errors import AuthRefused, ConfigError, SystemTrouble, UsageError
+from ssmtp.spool.queue import Draft, Recipient
 from tests.agent.agents import PYTHON, ROOT, STRANGERS, Box, Peer
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: other users")
@@ -22,7 +25,12 @@ ALICE, BOB = STRANGERS
 
 
 @contextlib.contextmanager
-def inside(box: Box, idle_seconds: float = 300.0, message_seconds: float = 900.0):
+def inside(
+    box: Box,
+    idle_seconds: float = 300.0,
+    message_seconds: float = 900.0,
+    grace_seconds: float = 5.0,
+):
     """An acceptor in this process, with clocks of its own."""
     acceptor = Acceptor(
         str(box.own),
@@ -30,6 +38,7 @@ def inside(box: Box, idle_seconds: float = 300.0, message_seconds: float = 900.0
         str(box.spool),
         idle_seconds=idle_seconds,
         message_seconds=message_seconds,
+        grace_seconds=grace_seconds,
     )
     thread = threading.Thread(target=acceptor.serve)
     thread.start()
@@ -312,6 +321,58 @@ def test_octets_of_one_user(box):
 
 
 @needs_root
+def test_who_ends_meanwhile_counts_once(box, monkeypatch):
+    """The last who fits gets in, though another one ends while room is looked for."""
+    box.configure("MaxQueuedMessages=2")
+    with inside(box) as agent:
+        tally, queue = agent.hall._tally, agent.hall.queue
+        real = queue.usage
+        assert (0, 0) == real(ALICE)
+        tally.come(ALICE, 10)
+
+        def usage(*arguments, **more):
+            if tally.added(ALICE) == (0, 0):
+                draft = Draft(ALICE, "ann", "", [Recipient("a@example.org")])
+                queue.add(draft, [b"Subject: x\r\n\r\n"])
+                tally.go(ALICE, 10)
+            return real(*arguments, **more)
+
+        monkeypatch.setattr(queue, "usage", usage)
+        with agent.hall.place(ALICE, 10):
+            found = real(ALICE, fresh=False)
+
+    assert 1 == found[0]
+
+
+@pytest.mark.parametrize(
+    ("limit", "content", "most"),
+    [("MaxQueuedMessages=5", "", 5), ("MaxQueuedSize=1M", "x" * 400_000 + "\r\n", 2)],
+)
+def test_limits_hold_for_what_comes_at_the_same_time(box, limit, content, most):
+    """Who begins many messages before he ends one gets no more into the queue."""
+    box.configure("MaxConnections=50", limit)
+    box.start()
+    text = f"Subject: x\r\n\r\n{content}".encode()
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(box.socket)).greet() for _ in range(12)]
+        for peer in peers:
+            peer.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>")
+        for peer in peers:
+            peer.socket.sendall(b"BDAT %d\r\n%b" % (len(text), text))
+            peer.reply()
+        for peer in peers:
+            peer.socket.sendall(b"BDAT 0 LAST\r\n")
+        answers = [peer.reply() for peer in peers]
+    refused = [answer for answer in answers if answer[:3] != "250"]
+
+    assert most == len(box.entries())
+    assert most + len(refused) == len(peers)
+    assert {f"452 4.3.1 {limit.partition('=')[0]}"} == {
+        f"{answer[:9]} {answer.partition('(')[2].partition(')')[0]}"
+        for answer in refused
+    }
+
+
 def test_allow_sender(box):
     """AllowSender holds for the reverse-path and for From, as 77 says."""
     box.configure(f"AllowSender=uid{ALICE}:own,*@shop.example")
@@ -364,6 +425,21 @@ def test_slow_client(box):
     assert [] == box.entries()
 
 
+def test_time_of_a_message_that_is_no_more(box):
+    """A message that is given up, or refused, has no time that could be over."""
+    box.configure("MaxQueuedSize=1M")
+    with inside(box, message_seconds=0.3):
+        peers = [Peer(box.socket).greet() for _ in range(2)]
+        peers[0].say("MAIL FROM:<a@b.example>", "RSET")
+        peers[1].say("MAIL FROM:<a@b.example> SIZE=2000000")
+        time.sleep(0.4)  # nothing is to be said meanwhile
+        heard = [peer.say("NOOP")[0] for peer in peers]
+        for peer in peers:
+            peer.close()
+
+    assert ["250 2.0.0 ok"] * 2 == heard
+
+
 def _readable(sock: socket.socket) -> bool:
     import select
 
@@ -407,6 +483,18 @@ def test_sigterm(box):
     assert not box.socket.exists()
 
 
+def test_message_that_outlasts_the_agent(box):
+    """Who is cut off at the end of the agent hears that this is why."""
+    with inside(box, grace_seconds=0.2):
+        peer = Peer(box.socket).greet()
+        peer.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>")
+        peer.socket.sendall(b"BDAT 21 LAST\r\nSubject: x\r\n")
+    answer = peer.reply()
+    peer.close()
+
+    assert "421 4.3.2 the agent is being restarted, try again" == answer
+
+
 def test_no_descriptors_left(box):
     """Without descriptors the acceptor waits until somebody hangs up."""
     box.configure("MaxConnections=100")
@@ -421,6 +509,31 @@ def test_no_descriptors_left(box):
         peer.close()
 
     assert (0, b"") == (done.returncode, done.stderr)
+
+
+def test_identity_without_descriptors(box):
+    """Who could not be looked up among the users is not taken for somebody else."""
+    box.start()
+    assert box.process is not None
+    pid = box.process.pid
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    taken = 0
+    for more in range(1, 5):
+        used = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 1
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + more, hard))
+        with Peer(box.socket) as peer:
+            peer.socket.settimeout(0.5)
+            with contextlib.suppress(OSError):
+                greeted = peer.reply().startswith("220")
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, hard))
+                if greeted:
+                    peer.say("EHLO me")
+                    taken += peer.message()[2].startswith("250")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, hard))
+    logins = [entry.login for entry in box.entries()]
+
+    assert taken
+    assert [pwd.getpwuid(os.getuid()).pw_name] * taken == logins
 
 
 def test_memory_of_a_big_message(box):
@@ -470,6 +583,66 @@ def test_configuration_is_read_again(box):
     assert 0 == done.returncode
     assert ["bob@example.com"] * 2 + ["bob@example.org"] == sorted(found)
     assert "unknown key NoSuchKey" in box.log()
+
+
+@pytest.mark.parametrize(
+    ("least", "more", "uid"),
+    [
+        ("MaxQueuedMessages=1", "MaxQueuedMessages=5", None),
+        ("MaxMessageSize=100", "MaxMessageSize=10k", None),
+        ("MaxConnections=1", "MaxConnections=5", None),
+        pytest.param(
+            "MaxMessagesPerMinute=1",
+            "MaxMessagesPerMinute=100000000",
+            ALICE,
+            marks=needs_root,
+        ),
+    ],
+)
+def test_limit_is_raised(box, least, more, uid):
+    """A limit that refuses all that comes can be raised while the agent runs."""
+    text = "Subject: x\n\n" + "hello\n" * 100
+    box.configure(least)
+    box.start()
+    box.sendmail("a@b.example", text="x", uid=uid)
+    with Peer(box.socket).greet():
+        refused = box.sendmail("a@b.example", text=text, uid=uid)
+        box.configure(more)
+        done = box.sendmail("a@b.example", text=text, uid=uid)
+
+    assert 0 != refused.returncode
+    assert (0, b"") == (done.returncode, done.stderr)
+
+
+def test_configuration_changes_while_it_is_read(box, monkeypatch):
+    """What is written behind the back of who reads is read the next time."""
+    read = direct.site
+
+    def site(path: str) -> direct.Site:
+        found = read(path)
+        box.configure("MaxQueuedMessages=50")
+        return found
+
+    with inside(box) as agent:
+        monkeypatch.setattr(direct, "site", site)
+        box.configure("MaxQueuedMessages=5")
+        renewed = [agent.hall.renew(), agent.hall.renew()]
+        most = agent.hall.config.max_queued_messages
+
+    assert [True, True] == renewed
+    assert 50 == most
+
+
+def test_limit_is_raised_during_a_session(box):
+    """Who stays connected need not come anew when his limit has been raised."""
+    box.configure("MaxQueuedMessages=1")
+    box.start()
+    with Peer(box.socket).greet() as peer:
+        first, refused = peer.message(), peer.message()
+        box.configure("MaxQueuedMessages=5")
+        again = peer.message()
+
+    assert ("250", "452", "250") == (first[2][:3], refused[0][:3], again[2][:3])
 
 
 def test_revaliases(box):
@@ -599,8 +772,6 @@ def test_long_list(box):
     box.start()
     queue = box.queue()
     text = b"Subject: x\r\n\r\nx\r\n"
-    from ssmtp.spool.queue import Draft, Recipient
-
     original = os.fsync
     os.fsync = lambda fd: None
     try:

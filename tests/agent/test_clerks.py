@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,12 +17,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ssmtp.agent import link
+from ssmtp.agent.clerks import Clerk, Clerks
+from ssmtp.agent.hall import Hall
+from ssmtp.agent.tally import Tally
+from ssmtp.spool.queue import Queue
 from tests.agent.agents import STRANGERS, Box, Peer
 from tests.agent.agents import box as boxes
 
 pytestmark = pytest.mark.skipif(
     len(os.sched_getaffinity(0)) < 2, reason="one processor, so one process"
 )
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users")
 
 
 @pytest.fixture
@@ -40,8 +50,11 @@ def clerks(box: Box) -> list[int]:
 
 def connections(pid: int) -> int:
     """How many Unix sockets a process has open."""
-    names = os.listdir(f"/proc/{pid}/fd")
-    return sum(os.readlink(f"/proc/{pid}/fd/{n}").startswith("socket:") for n in names)
+    found = 0
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
+    return found
 
 
 def until(done: Callable[[], bool], what: str) -> None:
@@ -87,6 +100,52 @@ def test_one_session_wakes_nobody(box):
     assert "250" == answer[:3]
 
 
+@pytest.mark.parametrize("others", [0, 2], ids=["first process", "clerk"])
+def test_place_of_who_has_left_is_free(box, others):
+    """Who has seen the end of a connection may come again at once."""
+    box.stop()
+    box.configure(f"MaxConnections={others + 1}")
+    box.start()
+    peers = several(box, others)
+    greetings = []
+    for _ in range(100):
+        with Peer(box.socket) as peer:
+            greetings.append(peer.reply()[:3])
+            peer.socket.sendall(b"QUIT\r\n")
+            peer.stream.read()
+    close(peers)
+
+    assert {"220"} == set(greetings)
+
+
+@pytest.mark.parametrize("others", [0, 2], ids=["first process", "clerk"])
+def test_place_of_who_waits_no_more_is_free(box, others):
+    """Who is ended while he waits for a verdict does not fill his own limit."""
+    box.stop()
+    box.configure(f"MaxConnections={others + 1}")
+    box.start()
+    ear = link.Ear(str(box.socket.parent / "sender.sock"))
+    assert ear.words(5)
+    peers = several(box, others)
+    with Peer(box.socket).greet() as waiting:
+        waiting.say("MAIL FROM:<a@b.example> XWAIT", "RCPT TO:<c@d.example>")
+        waiting.socket.sendall(b"BDAT 14 LAST\r\nSubject: x\r\n\r\n")
+        said = ear.words(5)
+        with Peer(box.socket) as early:
+            refused = early.reply()[:3]
+
+    def free() -> bool:
+        with Peer(box.socket) as peer:
+            return peer.reply()[:3] == "220"
+
+    until(free, "his place is still taken")
+    close(peers)
+    ear.close()
+
+    assert ["new"] == list(said[0])
+    assert "421" == refused
+
+
 def test_clerk_is_killed(box):
     """What a killed process had acknowledged is queued, and its places are free."""
     box.stop()
@@ -107,6 +166,72 @@ def test_clerk_is_killed(box):
     assert 0 < lost < len(peers)
     assert {"250"} == {answer[:3] for answer in answers}
     assert len(peers) + lost == len(box.entries())
+    assert f"a process of the acceptor ({killed[0]}) has died" in box.log()
+
+
+def test_places_of_one_that_died_are_free(tmp_path):
+    """What a killed process was queueing takes nobody's place any more."""
+    conf = tmp_path / "agent.conf"
+    conf.write_text("mailhub=m.example\nMaxQueuedMessages=1\n")
+    queue = Queue.open(str(tmp_path / "spool"), make=True)
+    tally = Tally()
+    hall = Hall(
+        str(conf), queue, link.Switchboard(str(tmp_path / "s")), print, tally=tally
+    )
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    crowd = Clerks(hall)
+    crowd._by_fd[ours.fileno()] = Clerk(os.posix_spawn("/bin/true", ["true"], {}), ours)
+    tally.come(STRANGERS[0], 10)  # as the other process did
+    theirs.close()
+    heard = crowd.hear(ours.fileno())
+    with hall.place(STRANGERS[0], 10):
+        found = tally.come(STRANGERS[0], 10)
+    hall.close()
+    os.close(hall.closing)
+    queue.close()
+
+    assert not heard
+    assert (1, 10) == found
+
+
+def test_clerk_that_hangs(box):
+    """One that takes no connection any more is soon handed none."""
+    hung = clerks(box)
+    for pid in hung:
+        os.kill(pid, signal.SIGSTOP)
+    peers: list[Peer] = []
+    greeted: list[bool] = [False]
+    end = time.monotonic() + 20
+    while not all(greeted) and time.monotonic() < end:
+        fresh = [Peer(box.socket) for _ in range(4)]
+        peers += fresh
+        greeted = [bool(select.select([one.socket], [], [], 0.3)[0]) for one in fresh]
+    done = box.sendmail("a@b.example")
+    for pid in hung:
+        os.kill(pid, signal.SIGKILL)
+    close(peers)
+
+    assert (0, b"") == (done.returncode, done.stderr)
+
+
+def test_clerk_is_killed_before_it_has_listened(box):
+    """One that dies with connections that it has not taken yet takes nobody along."""
+    mine = several(box, 2)
+    killed = clerks(box)
+    for pid in killed:
+        os.kill(pid, signal.SIGSTOP)
+    unheard = [Peer(box.socket) for _ in killed]
+    waiting = select.select([peer.socket for peer in unheard], [], [], 0.3)[0] == []
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    said = [peer.reply() for peer in unheard]
+    mine += several(box, 2)
+    answers = [peer.message()[2][:3] for peer in mine]
+    close([*mine, *unheard])
+
+    assert waiting
+    assert {""} == set(said)
+    assert {"250"} == set(answers)
     assert f"a process of the acceptor ({killed[0]}) has died" in box.log()
 
 
@@ -133,6 +258,35 @@ def test_acceptor_is_killed(box):
 
     assert {"", "421"} == {answer[:3] for answer in answers}
     assert "250" == taken[:3]
+
+
+def test_acceptor_is_killed_before_it_has_listened(box):
+    """What is under way is taken, though the first process heard no more who left."""
+    assert box.process is not None
+    peers = several(box)
+    gone = several(box)
+    for peer in peers:
+        peer.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>")
+        peer.socket.sendall(b"BDAT 14 LAST\r\n")
+    box.process.send_signal(signal.SIGSTOP)
+    left = clerks(box)
+    held = sum(map(connections, left))
+    close(gone)
+    until(lambda: sum(map(connections, left)) < held, "nobody leaves")
+    box.process.kill()
+    box.process.wait()
+    answers = []
+    for peer in peers:
+        try:
+            peer.socket.sendall(b"Subject: x\r\n\r\n")
+            answers.append(peer.reply()[:3])
+        except OSError:
+            pass  # the first process had it
+    close(peers)
+
+    assert "250" in answers
+    assert {"250", ""} >= set(answers)
+    assert "internal error" not in box.log()
 
 
 def _lives(pid: int) -> bool:
@@ -196,7 +350,7 @@ for _ in range(2):
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for another user")
+@needs_root
 @pytest.mark.parametrize("limit", ["MaxMessagesPerMinute=5", "MaxQueuedMessages=5"])
 def test_limits_hold_for_all_processes_together(box, limit):
     """A user gets no more by asking several processes."""
@@ -246,6 +400,74 @@ def test_wait_at_a_clerk(box):
     assert (67, 0) == (done.returncode, plain.returncode)
     assert b"no such user" in done.stderr
     assert [["new"]] == [list(word) for word in said]
+
+
+@pytest.fixture
+def strangers_box() -> Iterator[Box]:
+    """A box with an acceptor that runs as a user whose threads can be limited."""
+    with boxes() as made:
+        made.configure("MaxConnections=50")
+        os.chown(made.place, STRANGERS[0], STRANGERS[0])
+        made.start(STRANGERS[0])
+        yield made
+
+
+def _threads(box: Box, more: bool) -> None:
+    """Let the first process have more threads than it has, or no more."""
+    assert box.process is not None
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1] if more else 1
+    subprocess.run(
+        ["prlimit", f"--pid={box.process.pid}", f"--nproc={most}:"],
+        user=STRANGERS[0],
+        group=STRANGERS[0],
+        extra_groups=[],
+        check=True,
+    )
+
+
+@needs_root
+def test_wait_at_a_clerk_without_threads(strangers_box):
+    """When no more can wait they are told that it is queued, and it is sent as ever."""
+    box = strangers_box
+    ear = link.Ear(str(box.socket.parent / "sender.sock"))
+    assert ear.words(5)
+    peers = several(box)
+    _threads(box, False)
+    for peer in peers:
+        peer.say("MAIL FROM:<a@b.example> XWAIT", "RCPT TO:<c@d.example>")
+        peer.socket.sendall(b"BDAT 14 LAST\r\nSubject: x\r\n\r\n")
+    told: list[str] = []
+    while len(told) < len(peers) and (words := ear.words(5)):
+        for word in words:
+            told.append(word["new"])
+            ear.done(word["new"], 250, "2.0.0", "Ok")
+    answers = [peer.reply() for peer in peers]
+    ear.close()
+    close(peers)
+
+    assert {entry.id for entry in box.entries()} == set(told)
+    assert all("queued as" in answer for answer in answers)
+    assert any("too many wait" in answer for answer in answers)
+
+
+@needs_root
+def test_sender_comes_when_there_are_no_threads(strangers_box):
+    """A sender that could not be listened to is heard when it comes again."""
+    box = strangers_box
+    hello = [{"flush": None, "rescan": True}]
+    _threads(box, False)
+    ear = link.Ear(str(box.socket.parent / "sender.sock"))
+    assert hello == ear.words(5)
+    assert [] == ear.words(0.1)
+    _threads(box, True)
+    said = ear.words(10)
+    with Peer(box.socket).greet() as peer:
+        answer = peer.message()[2]
+    new = ear.words(5)
+    ear.close()
+
+    assert hello == said
+    assert answer.endswith(new[0]["new"])
 
 
 def test_one_processor():

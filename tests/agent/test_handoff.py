@@ -6,6 +6,7 @@ import json
 import os
 import posix
 import re
+import resource
 import threading
 import time
 from pathlib import Path
@@ -375,6 +376,18 @@ def test_exit_codes(box, hub, reply, code):
     assert ([], 1) == (hub.mails, len(box.kept()))
 
 
+def test_next_step_is_told_once(box):
+    """What the agent has said of the next step is not said again."""
+    box.configure("MaxQueuedMessages=1")
+    box.start()
+    box.sendmail("a@b.example")
+    done = box.sendmail("a@b.example")
+    said = done.stderr.partition(b" [kept")[0]
+
+    assert 75 == done.returncode
+    assert said.endswith(b"and that is all (MaxQueuedMessages); try again later")
+
+
 def test_every_exit_code_has_its_reply():
     """What -bs says of a failure, the hand-off understands."""
     from ssmtp.smtp import exits
@@ -515,6 +528,35 @@ def test_wait_for_an_agent_that_ends(box, others):
 
     assert 75 == done.returncode
     assert b"the agent is being restarted" in done.stderr
+    assert ([], 1) == (box.kept(), len(box.entries()))
+
+
+@pytest.mark.parametrize("others", [0, ALONE])
+def test_wait_without_descriptors(box, others):
+    """Who waits, at any process, hears of the agent's trouble that it is queued."""
+    box.start()
+    assert box.process is not None
+    first = box.process.pid
+    peers = [Peer(box.socket).greet() for _ in range(others)]
+    ear = link.Ear(str(box.socket.parent / "sender.sock"))
+    assert ear.words(5)
+
+    def sender() -> None:
+        assert ear.words(20)
+        resource.prlimit(first, resource.RLIMIT_NOFILE, (3, 1024))
+
+    thread = threading.Thread(target=sender)
+    thread.start()
+    done = box.sendmail("--wait", "a@b.example")
+    thread.join()
+    resource.prlimit(first, resource.RLIMIT_NOFILE, (1024, 1024))
+    ear.close()
+    for peer in peers:
+        peer.close()
+
+    assert 75 == done.returncode
+    assert f"queued as {box.entries()[0].id}".encode() in done.stderr
+    assert b"Too many open files" in done.stderr
     assert ([], 1) == (box.kept(), len(box.entries()))
 
 

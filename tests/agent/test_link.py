@@ -127,6 +127,33 @@ def test_latest_sender_counts(board, ear):
         second.close()
 
 
+def test_next_sender_comes_while_the_last_one_goes(board):
+    """Who is told of senders hears in the end that there is one."""
+    told: list[bool] = []
+    going = threading.Event()
+    again = threading.Event()
+
+    def joined(sender: socket.socket | None) -> None:
+        if sender is None:
+            going.set()
+            again.wait(0.3)
+        elif told:
+            again.set()
+        told.append(sender is not None)
+
+    board.joined = joined
+    first = Ear(board.path)
+    assert [RESCAN] == first.words(5)
+    first.close()
+    assert going.wait(5)
+    second = Ear(board.path)
+    assert [RESCAN] == second.words(5)
+    wait_for(lambda: len(told) == 3)
+    second.close()
+
+    assert [True, False, True] == told[:3]
+
+
 def test_sender_that_does_not_listen(board, ear):
     """A sender that is behind is cut off: it will look through the queue itself."""
     for number in range(100_000):
@@ -135,6 +162,56 @@ def test_sender_that_does_not_listen(board, ear):
             break
 
     assert not board.connected
+
+
+def test_verdict_while_the_link_is_broken(board, ear):
+    """What is said of a message while nobody hears it is said a little later."""
+    board.expect("a")
+    board.attach(None)
+    ear.done("a", 250, "2.0.0", "Ok")
+    wait_for(lambda: ear.words() == [] and ear.fileno() == -1)
+    ear.done("b", 550, "5.1.1", "no")
+    board.expect("b")
+    assert [RESCAN] == ear.words(5)
+    found = [board.wait(name, 5) for name in ("a", "b")]
+
+    assert [("a", 250), ("b", 550)] == [(word["done"], word["code"]) for word in found]
+
+
+def test_verdict_that_nobody_waits_for_is_forgotten(board, monkeypatch):
+    """What could not be said for long is not said any more."""
+    monkeypatch.setattr("ssmtp.agent.link.STALE", 0.0)
+    ear = Ear(board.path)
+    ear.done("a", 250, "2.0.0", "Ok")
+    assert [RESCAN] == ear.words(5)
+    ear.close()
+    board.expect("a")
+
+    assert board.wait("a", 0.1) is None
+
+
+def test_verdict_before_the_end(board, ear):
+    """What a sender that is behind has said is heard, though it is hung up on."""
+    names = [f"message-{number}" for number in range(100)]
+    for name in names:
+        board.expect(name)
+        ear.done(name, 250, "2.0.0", "Ok")
+    board.attach(None)
+
+    assert all(board.wait(name, 5) for name in names)
+
+
+def test_who_is_told_of_senders_hears_of_one_that_was_cut_off(board, ear):
+    """A sender that is behind is none any more, for everybody."""
+    told: list[bool] = []
+    board.joined = lambda sender: told.append(sender is not None)
+    for number in range(100_000):
+        board.new(f"message-{number}")
+        if not board.connected:
+            break
+    wait_for(lambda: told)
+
+    assert [False] == told
 
 
 def test_deaf_ear():

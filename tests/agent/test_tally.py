@@ -31,6 +31,31 @@ def test_what_was_added():
     assert (0, 0) == tally.added(BOB)
 
 
+def test_what_is_being_queued():
+    """A message counts from the moment it comes, once, and no more when it has gone."""
+    tally = Tally()
+    tally.add(ALICE, 5)
+    found = [tally.come(ALICE, 7), tally.come(ALICE, 8), tally.come(BOB, 9)]
+    tally.go(ALICE, 7)
+    found.append(tally.come(ALICE, 1))
+
+    assert [(1, 5), (2, 12), (0, 0), (2, 13)] == found
+    assert (1, 5) == tally.added(ALICE)
+
+
+def test_who_has_died_takes_no_place():
+    """What came by somebody who has died counts no more, what was added does."""
+    tally = Tally()
+    tally.add(ALICE, 5)
+    tally.take(ALICE, 100.0, 1)
+    tally.come(ALICE, 7)
+    tally.all_go()
+    tally.go(ALICE, 7)  # of one who has not died
+
+    assert (1, 5) == tally.come(ALICE, 8)
+    assert not tally.take(ALICE, 100.0, 1)
+
+
 def test_table_is_full():
     """When there are too many users, who sent nothing for longest is forgotten."""
     tally = Tally()

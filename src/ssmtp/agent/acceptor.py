@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterable
 
 from ssmtp import configfile, guard, journal
-from ssmtp.agent import forks, listening, places
+from ssmtp.agent import aside, forks, listening, places
 from ssmtp.agent.clerks import Clerks
 from ssmtp.agent.hall import Hall
 from ssmtp.agent.link import Switchboard
@@ -48,6 +48,7 @@ def run(config_path: str, listen: str | None, spool: str | None) -> int:
     guard.hide()
     guard.one_heap()
     journal.lasting = True
+    aside.begin()
     acceptor = Acceptor(config_path, listen, spool, clerks=forks.wanted())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: acceptor.stop())
@@ -154,7 +155,8 @@ class Acceptor:
         for one in self._listeners:
             one.setblocking(False)
             by_fd[one.fileno()] = one
-        for fd in (self._wake, *by_fd, *self.clerks.lines):
+        # Who has left is heard before somebody is let in.
+        for fd in (self._wake, *self.clerks.lines, *by_fd):
             poll.register(fd, select.POLLIN)
         while True:
             ready = [fd for fd, _ in poll.poll()]

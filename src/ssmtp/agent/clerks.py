@@ -12,6 +12,7 @@ is a packet of JSON:
                     {"end": true}               let all sessions come to their end
     clerk → first   {"left": uid}               a session has ended
                     {"ask": ID}                 somebody waits for its verdict
+                    {"enough": ID}              he waits no more
 
 A clerk whose first process is gone ends as if it was told to. One that dies takes its
 sessions with it, and what was acknowledged is in the queue; the others go on.
@@ -19,34 +20,52 @@ sessions with it, and what was acknowledged is in the queue; the others go on.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from ssmtp.agent import forks
-from ssmtp.agent.hall import Hall, word_of
+from ssmtp.agent.hall import SLICE, Hall, word_of
 from ssmtp.agent.link import Mouth, Word
 from ssmtp.agent.sessions import Sessions, tell
 from ssmtp.errors import bug
 
 ALONE = 2  # sessions that the first process holds before it wakes a clerk
-PACKET_MOST = 65536  # octets
+DEAF = 1.0  # seconds for which one that hangs may be handed connections
 PATIENCE = 10.0  # seconds beyond those that the first process itself waits
 
 
 class Clerk:
-    """A clerk as the first process sees it; `held` are the uids of its sessions."""
+    """A clerk as the first process sees it.
+
+    `held` are the uids of its sessions, `asked` what is waited for in some of them.
+    """
 
     def __init__(self, pid: int, line: socket.socket) -> None:
         self.pid = pid
         self.line = line
         self.held: list[int] = []
+        self.asked: set[str] = set()
+        self.looked = 0.0  # when it was seen to have taken all that it was handed
+
+    def listens(self) -> bool:
+        """Whether it takes what it is handed, as far as was seen a moment ago."""
+        now = time.monotonic()
+        if now - self.looked >= DEAF:
+            unread = fcntl.ioctl(self.line, termios.TIOCOUTQ, bytes(4))
+            if int.from_bytes(unread, sys.byteorder):
+                return False
+            self.looked = now
+        return True
 
 
 class Clerks:
@@ -76,21 +95,21 @@ class Clerks:
 
         `here` is the number of sessions that the first process holds.
         """
-        if here < ALONE or not self._by_fd:
+        if here < ALONE:
             return False
-        clerk = min(self._by_fd.values(), key=lambda one: len(one.held))
-        if len(clerk.held) >= here or not forks.say(
-            clerk.line, {"take": uid}, sock.fileno()
-        ):
-            return False
-        clerk.held.append(uid)
-        sock.close()
-        return True
+        for clerk in sorted(self._by_fd.values(), key=lambda one: len(one.held)):
+            if len(clerk.held) >= here:
+                break
+            if clerk.listens() and forks.say(clerk.line, {"take": uid}, sock.fileno()):
+                clerk.held.append(uid)
+                sock.close()
+                return True
+        return False
 
     def hear(self, fd: int) -> bool:
         """Hear who has left, and who waits for a verdict; False when one has died."""
         clerk = self._by_fd[fd]
-        packet = clerk.line.recv(PACKET_MOST)
+        packet, _ = forks.hear(clerk.line)
         if not packet:
             del self._by_fd[fd]
             self._gone(clerk)
@@ -99,9 +118,10 @@ class Clerks:
         if "left" in word:
             clerk.held.remove(word["left"])
             self.hall.leave(word["left"])
+        elif "enough" in word:
+            clerk.asked.discard(word["enough"])
         else:
-            args = (clerk, word["ask"])
-            threading.Thread(target=self._answer, args=args, daemon=True).start()
+            self._ask(clerk, word["ask"])
         return True
 
     def joined(self, sender: socket.socket | None) -> None:
@@ -127,14 +147,30 @@ class Clerks:
             os.waitpid(clerk.pid, 0)
         self._by_fd.clear()
 
+    def _ask(self, clerk: Clerk, name: str) -> None:
+        clerk.asked.add(name)
+        thread = threading.Thread(target=self._answer, args=(clerk, name), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads
+            clerk.asked.discard(name)
+            self.hall.link.new(name)
+            word = word_of(450, "4.3.0", "too many wait for their mail already")
+            forks.say(clerk.line, {"word": name, **word})
+
     def _answer(self, clerk: Clerk, name: str) -> None:
-        forks.say(clerk.line, {"word": name, **self.hall.verdict(name)})
+        word = self.hall.verdict(name, lambda: name not in clerk.asked)
+        if name in clerk.asked:
+            clerk.asked.discard(name)
+            forks.say(clerk.line, {"word": name, **word})
 
     def _gone(self, clerk: Clerk) -> None:
+        clerk.asked.clear()
         for uid in clerk.held:
             self.hall.leave(uid)
         clerk.line.close()
         os.waitpid(clerk.pid, 0)
+        self.hall.clerk_died()
         tell(f"a process of the acceptor ({clerk.pid}) has died; the others go on")
 
 
@@ -167,7 +203,7 @@ class _Office:
     def run(self) -> None:
         """Hold the sessions that are handed over, until the first process says so."""
         while True:
-            packet, fds, _, _ = socket.recv_fds(self.line, PACKET_MOST, 1)
+            packet, fds = forks.hear(self.line)
             if not packet:
                 self.mouth.attach(None)  # so that the sender finds the next one
                 break
@@ -196,13 +232,18 @@ class _Office:
     def _left(self, uid: int) -> None:
         self._say({"left": uid})
 
-    def _verdict(self, name: str) -> Word:
+    def _verdict(self, name: str, left: Callable[[], bool]) -> Word:
         """Have the first process wait for what the sender says of a message."""
         self._say({"ask": name})
+        until = time.monotonic() + self.hall.wait_seconds + PATIENCE
         with self._heard:
-            until = self.hall.wait_seconds + PATIENCE
-            self._heard.wait_for(lambda: name in self._words or self._ended, until)
+            while not (name in self._words or self._ended or left()):
+                if time.monotonic() > until:
+                    break
+                self._heard.wait(SLICE)
             word = self._words.pop(name, None)
+        if word is None:
+            self._say({"enough": name})
         return word or word_of(450, "4.3.2", "the agent is being restarted")
 
     def _say(self, word: Word) -> None:

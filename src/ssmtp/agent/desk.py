@@ -30,6 +30,7 @@ from ssmtp.smtp.rules import Rules
 from ssmtp.spool.queue import Draft, NoSpace, Recipient
 
 OFTEN = 1 << 20  # octets of a message, after which the room is looked at again
+RESTARTED = "the agent is being restarted, try again"
 AT_ONCE = 50  # lines of an answer that are written at once
 
 
@@ -87,14 +88,15 @@ class Desk(Conversation):
                     return data
             self.drained = False
             if not self.notice and self.session.transaction is None:
-                return self._end("the agent is being restarted, try again")
+                return self._end(RESTARTED)
             now = time.monotonic()
             idle = now + self.hall.idle_seconds
-            until = idle if self.until is None else min(idle, self.until)
+            over = self.until if self.session.transaction is not None else None
+            until = idle if over is None else min(idle, over)
             patience = max(0, int((until - now) * 1000)) + 1
             ready = self.poll.poll(patience)
             if not ready:
-                return self._end("you took too long")
+                return self._end("you took too long" if self.notice else RESTARTED)
             if self.hall.closing in dict(ready):
                 self.notice = False
                 self.poll.unregister(self.hall.closing)
@@ -158,7 +160,8 @@ class Desk(Conversation):
             draft = self._draft(account, envelope, message, options)
             draft.header = len(content.header)
             draft.eightbit = content.eightbit
-            name = self._queued(draft, content)
+            with self.hall.place(self.caller.uid, content.size):
+                name = self._queued(draft, content)
         except Failure as failure:
             self._log_failure(failure, account, options, begun)
             raise
@@ -240,12 +243,18 @@ class Desk(Conversation):
 
     def _wait(self, name: str) -> str:
         """Wait for the mailhub's verdict on a queued message; raises it."""
-        verdict = self.hall.verdict(name)
+        verdict = self.hall.verdict(name, self._left)
         code, text = int(verdict["code"]), str(verdict["text"])
         if code // 100 == 2:
             return f"sent: {text} (was queued as {name})"
         words = f"queued as {name}; {text}"
         raise Deferred(words, reply=Reply(code, [f"{verdict['status']} {words}"]))
+
+    def _left(self) -> bool:
+        """Whether the client has hung up; one that only says no more has not."""
+        poll = select.poll()
+        poll.register(self.sock, 0)
+        return bool(poll.poll(0))
 
     # The log
 

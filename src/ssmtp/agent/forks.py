@@ -18,6 +18,7 @@ from ssmtp.agent.link import Word
 from ssmtp.errors import EX_OK, EX_SOFTWARE
 
 MOST = 3
+PACKET_MOST = 65536  # octets
 
 
 def wanted() -> int:
@@ -64,6 +65,19 @@ def say(line: socket.socket, word: Word, *fds: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def hear(line: socket.socket) -> tuple[bytes, list[int]]:
+    """Wait for a packet of one of them, with a descriptor; nothing when it has ended.
+
+    Raises OSError.
+    """
+    try:
+        packet, fds, _, _ = socket.recv_fds(line, PACKET_MOST, 1)
+    except ConnectionResetError:
+        # It ended with something unread; what it said before comes behind this.
+        packet, fds, _, _ = socket.recv_fds(line, PACKET_MOST, 1)
+    return packet, fds
 
 
 def _be(serve: Callable[[socket.socket], None], line: socket.socket) -> NoReturn:

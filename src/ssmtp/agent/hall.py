@@ -7,10 +7,11 @@ about passwords is thrown away at once; the acceptor has no use for them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ssmtp import direct
 from ssmtp.accounts import Caller
@@ -36,6 +37,8 @@ SECRETS = (
 )
 
 Stamp = tuple[object, ...]
+# Called with the id of a message, and what tells that nobody waits any more.
+Asks = Callable[[str, Callable[[], bool]], Word]
 
 
 class Hall:
@@ -63,7 +66,7 @@ class Hall:
         self.queue = queue
         self.link: Mouth = link
         self._board = link
-        self._asks: Callable[[str], Word] | None = None
+        self._asks: Asks | None = None
         self.idle_seconds = idle_seconds
         self.message_seconds = message_seconds
         self.grace_seconds = grace_seconds
@@ -75,14 +78,19 @@ class Hall:
         self._site = _without_secrets(direct.site(path))
         self._stamp = self._files()
         self._accounts: dict[int, tuple[direct.Account, float]] = {}
-        tally = tally or Tally()
-        queue.share(tally)
-        self._limits = Limits(self._site.config, tally)
+        self._tally = tally or Tally()
+        queue.share(self._tally)
+        self._limits = Limits(self._site.config, self._tally)
 
     @property
     def config(self) -> Config:
         """The configuration that holds now."""
         return self._site.config
+
+    def renew(self) -> bool:
+        """Read the configuration anew if it has changed; return whether it has."""
+        with self._lock:
+            return self._renew()
 
     def account(self, caller: Caller) -> direct.Account:
         """Return what the configuration says about a user; raises `ConfigError`."""
@@ -103,7 +111,10 @@ class Hall:
     def enter(self, uid: int) -> str:
         """Count a connection in; return why it is not to be, or nothing."""
         with self._lock:
-            return self._limits.enter(uid)
+            why = self._limits.enter(uid)
+            if why and self._renew():
+                why = self._limits.enter(uid)
+            return why
 
     def leave(self, uid: int) -> None:
         """Count a connection out."""
@@ -112,6 +123,14 @@ class Hall:
 
     def admit(self, uid: int, size: int) -> None:
         """Raise `Deferred` when a user may not send another message now."""
+        try:
+            self._admit(uid, size)
+        except Deferred:
+            if not self.renew():
+                raise
+            self._admit(uid, size)
+
+    def _admit(self, uid: int, size: int) -> None:
         self.room(uid, size)
         self._limits.message(uid, time.monotonic())
 
@@ -123,7 +142,36 @@ class Hall:
             # Perhaps something has left since it was counted.
             self._limits.room(uid, *self.queue.usage(uid), size)
 
-    def forked(self, link: Mouth, asks: Callable[[str], Word]) -> None:
+    @contextlib.contextmanager
+    def place(self, uid: int, size: int) -> Iterator[None]:
+        """Keep a place for a message while it is queued; raises `Deferred` without one.
+
+        Of those that come at the same time, none takes the place of another.
+        """
+        try:
+            self._come(uid, size)
+        except Deferred:
+            self.queue.usage(uid)  # as in `room`, without a place: it may take a while
+            self._come(uid, size)
+        try:
+            yield
+        finally:
+            self._tally.go(uid, size)
+
+    def _come(self, uid: int, size: int) -> None:
+        added = self._tally.come(uid, size)
+        try:
+            usage = self.queue.usage(uid, fresh=False, added=added)
+            self._limits.room(uid, *usage, size)
+        except BaseException:
+            self._tally.go(uid, size)
+            raise
+
+    def clerk_died(self) -> None:
+        """Give up the places that somebody kept who has died, and all others' too."""
+        self._tally.all_go()
+
+    def forked(self, link: Mouth, asks: Asks) -> None:
         """Be the hall of a process of its own, which asks another one for verdicts."""
         os.close(self.closing)
         os.close(self._close)
@@ -131,10 +179,20 @@ class Hall:
         self.link = link
         self._asks = asks
 
-    def verdict(self, name: str) -> Word:
-        """Tell the sender of a message, and return what it says of it."""
+    def verdict(self, name: str, left: Callable[[], bool]) -> Word:
+        """Tell the sender of a message, and return what it says of it.
+
+        It is queued, so whatever goes wrong here is a word, and no failure. Once
+        somebody has `left` who waits, any word will do.
+        """
         if self._asks is not None:
-            return self._asks(name)
+            return self._asks(name, left)
+        try:
+            return self._verdict(name, left)
+        except Failure as failure:
+            return word_of(450, "4.3.0", failure.what)
+
+    def _verdict(self, name: str, left: Callable[[], bool]) -> Word:
         link = self._board
         link.expect(name)
         try:
@@ -153,7 +211,7 @@ class Hall:
                 )
                 if trouble is not None:
                     return word_of(*trouble[:3])
-                if self._ending:
+                if self._ending or left():
                     return word_of(450, "4.3.2", "the agent is being restarted")
                 if not link.connected and waited > AWAY:
                     return word_of(450, "4.3.2", "no sender is there to send it")
@@ -177,28 +235,30 @@ class Hall:
         """Return how much of the disk the messages of a user take, or of all."""
         if uid is not None:
             return self.queue.usage(uid)[1]
-        owners = {owner_of(name) or 0 for name in self.queue.ids()}
-        return sum(self.queue.usage(owner)[1] for owner in owners)
+        names = (*self.queue.ids(), *self.queue.failed_ids())
+        owners = enumerate({owner_of(name) or 0 for name in names})
+        # One fresh look is enough for all of them.
+        return sum(self.queue.usage(one, fresh=not at)[1] for at, one in owners)
 
     def _files(self) -> Stamp:
         aliases = self._site.config.aliases
         files = (self.path, direct.beside_it(self.path), PASSWD, aliases)
         return tuple(_stamp(file) for file in files if file)
 
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
         stamp = self._files()
         if stamp == self._stamp:
-            return
+            return False
         self._stamp = stamp
         self._accounts.clear()
         try:
             site = direct.site(self.path)
         except Failure as failure:
             self._tell(f"{failure.sentence()} (what held before still holds)")
-            return
+            return False
         self._site = _without_secrets(site)
         self._limits.config = self._site.config
-        self._stamp = self._files()
+        return True
 
 
 def _stamp(path: str) -> Stamp:

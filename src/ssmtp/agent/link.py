@@ -18,6 +18,7 @@ import select
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,6 +28,8 @@ Word = dict[str, Any]
 LINE_MOST = 65536  # octets of a word
 AGAIN = 1.0  # seconds between two attempts to connect
 LATEST = 5.0
+UNSAID_MOST = 1000  # verdicts that are kept for an acceptor that is away
+STALE = 3.0  # seconds after which nobody waits for one of them
 EARLY_MOST = 100  # verdicts that are remembered for who asks in a moment
 
 
@@ -47,7 +50,7 @@ class Mouth:
         with self._lock:
             before, self._sender = self._sender, sender
         if before is not None:
-            _shut(before)
+            self._leave(before)
 
     def new(self, name: str) -> None:
         """Say that there is a message."""
@@ -70,7 +73,10 @@ class Mouth:
             if sent < len(line):
                 # It is behind. It will look for itself when it comes back.
                 self._sender = None
-                _shut(sender)
+                self._leave(sender)
+
+    def _leave(self, sender: socket.socket) -> None:
+        _shut(sender)
 
 
 class Switchboard(Mouth):
@@ -83,6 +89,7 @@ class Switchboard(Mouth):
         super().__init__()
         self.path = path
         self.joined: Callable[[socket.socket | None], None] = lambda sender: None
+        self._order = threading.Lock()  # what `joined` is told last is what is true
         self._waiting: dict[str, list[Word]] = {}
         self._early: dict[str, Word] = {}
         self._told = threading.Condition(self._lock)
@@ -160,13 +167,25 @@ class Switchboard(Mouth):
                     return
                 time.sleep(AGAIN)
                 continue
-            self.attach(sender)
-            self.joined(sender)
+            self._join(sender)
             # Only from here on it hears of what is new.
             self._say({"flush": None, "rescan": True})
-            threading.Thread(
+            thread = threading.Thread(
                 target=self._listen, args=(sender,), name="link", daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads: let it come again
+                self._join(None)
+                sender.close()
+
+    def _leave(self, sender: socket.socket) -> None:
+        _hang_up(sender)  # what it has said before is heard to the end by `_listen`
+
+    def _join(self, sender: socket.socket | None) -> None:
+        with self._order:
+            self.attach(sender)
+            self.joined(sender)
 
     def _listen(self, sender: socket.socket) -> None:
         try:
@@ -184,12 +203,12 @@ class Switchboard(Mouth):
                             del self._early[next(iter(self._early))]
         except OSError:
             pass
-        with self._lock:
-            last = self._sender is sender
-            if last:
-                self._sender = None
-        if last:
-            self.joined(None)
+        with self._order:
+            with self._lock:
+                if self._sender is sender:
+                    self._sender = None
+            if self._sender is None:
+                self.joined(None)
         sender.close()
 
 
@@ -206,6 +225,7 @@ class Ear:
         self._next = 0.0
         self._pause = AGAIN
         self._lock = threading.Lock()
+        self._unsaid: deque[tuple[float, bytes]] = deque(maxlen=UNSAID_MOST)
         self._woken, self._waker = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(self._waker, False)
@@ -222,6 +242,8 @@ class Ear:
         until = time.monotonic() + seconds
         while True:
             self._connect()
+            with self._lock:
+                self._say()
             found = self._read()
             left = until - time.monotonic()
             if found or left <= 0:
@@ -232,22 +254,27 @@ class Ear:
     def done(self, name: str, code: int, status: str, text: str) -> None:
         """Say what became of a message."""
         with self._lock:
-            if self._socket is None:
+            word = {"done": name, "code": code, "status": status, "text": text[:2000]}
+            self._unsaid.append((time.monotonic(), _line(word)))
+            self._say()
+
+    def _say(self) -> None:
+        """Say what is to be said; what cannot be said now stays, for a while."""
+        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+        while self._socket is not None and self._unsaid:
+            when, line = self._unsaid[0]
+            try:
+                late = time.monotonic() - when > STALE
+                sent = len(line) if late else self._socket.send(line, flags)
+            except BlockingIOError:
                 return
-            line = _line(
-                {"done": name, "code": code, "status": status, "text": text[:2000]}
-            )
-            try:
-                flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-                if self._socket.send(line, flags) == len(line):
-                    return
             except OSError:
-                pass
-            # Half a word would spoil the next; `words` notices, and connects again.
-            try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+                sent = 0
+            if sent < len(line):
+                # Half a word would spoil the next; `words` notices, and connects again.
+                _hang_up(self._socket)
+                return
+            self._unsaid.popleft()
 
     def wake(self) -> None:
         """Let `words` return."""
@@ -346,9 +373,13 @@ def _word(line: bytes) -> Word:
     return word if isinstance(word, dict) else {}
 
 
-def _shut(one: socket.socket) -> None:
+def _hang_up(one: socket.socket) -> None:
     try:
         one.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
+
+
+def _shut(one: socket.socket) -> None:
+    _hang_up(one)
     one.close()

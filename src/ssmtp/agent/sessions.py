@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from ssmtp import accounts, journal
+from ssmtp.accounts import Caller
 from ssmtp.agent.answers import VERBS
 from ssmtp.agent.desk import Desk
 from ssmtp.agent.hall import Hall
@@ -49,21 +50,23 @@ class Sessions:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _receive(self, sock: socket.socket, uid: int) -> None:
-        try:
-            with sock:
+        with sock:
+            try:
                 unix = sock.family == socket.AF_UNIX
-                caller = accounts.caller_of(uid)
+                caller = _caller(uid)
                 rules = self._rules(unix)
                 Desk(self.hall, sock, rules, caller, submitter=unix).run()
-        except OSError:
-            pass  # the client is gone
-        except Exception as error:  # a mistake of ours ends no other session
-            tell(bug(error).what)
-        finally:
-            self.threads.discard(threading.current_thread())
-            self._left(uid)
+            except OSError:
+                pass  # the client is gone, or nobody can tell who it is
+            except Exception as error:  # a mistake of ours ends no other session
+                tell(bug(error).what)
+            finally:
+                # Before the client sees the end: the next connection may be its own.
+                self.threads.discard(threading.current_thread())
+                self._left(uid)
 
     def _rules(self, unix: bool) -> Rules:
+        self.hall.renew()
         return Rules(
             os.uname().nodename,
             greeting="ESMTP ssmtp",
@@ -74,9 +77,20 @@ class Sessions:
         )
 
 
+def _caller(uid: int) -> Caller:
+    """Return who calls; raises OSError when that cannot be looked up now."""
+    caller = accounts.caller_of(uid)
+    if caller.home is None:
+        # There is no such user, or no descriptor left to look for him.
+        os.close(os.open("/", os.O_RDONLY | os.O_CLOEXEC))
+        caller = accounts.caller_of(uid)
+    return caller
+
+
 def tell(sentence: str) -> None:
     """Say something about the acceptor itself, in the log and where it was started."""
-    journal.note(sentence, bad=True)
+    if journal.note(sentence, bad=True) and journal.otherwise is not None:
+        return  # it stands there already
     try:
         sys.stderr.write(f"ssmtp: {sentence}\n")
     except OSError:

@@ -16,9 +16,12 @@ MINUTE = 60.0
 
 USERS = 1024  # of more than these, those that sent nothing for longest are forgotten
 _USED = struct.Struct("=Q")
-# The uid, the tokens it had and when that was, the messages and octets it has added.
-_ROW = struct.Struct("=QddQQ")
+# The uid, the tokens it had and when that was; messages and octets: of what it has
+# added, and of what is being queued.
+_ROW = struct.Struct("=QddQQQQ")
 _BEGIN = 64
+
+Row = tuple[int, float, float, int, int, int, int]
 
 
 class Tally:
@@ -36,53 +39,80 @@ class Tally:
         A user who is new has all of them. `now` is in seconds.
         """
         with self._lock:
-            at, (_, tokens, since, messages, octets) = self._row(uid)
+            at, (_, tokens, since, *counts) = self._row(uid)
             full = float(most)
             left = min(full, tokens + (now - since) * most / MINUTE) if since else full
             if left < 1:
                 return False
-            _ROW.pack_into(self._table, at, uid, left - 1, now, messages, octets)
+            _ROW.pack_into(self._table, at, uid, left - 1, now, *counts)
             return True
 
     def add(self, uid: int, octets: int) -> None:
         """Count a message that was queued."""
         with self._lock:
-            at, (_, tokens, since, messages, before) = self._row(uid)
+            at, (*begin, messages, before, some, of_them) = self._row(uid)
             more = (messages + 1, before + octets)
-            _ROW.pack_into(self._table, at, uid, tokens, since, *more)
+            _ROW.pack_into(self._table, at, *begin, *more, some, of_them)
 
     def added(self, uid: int) -> tuple[int, int]:
         """Return how many messages and octets were added for a user, ever."""
         with self._lock:
-            return self._row(uid)[1][3:]
+            return self._row(uid)[1][3:5]
+
+    def come(self, uid: int, octets: int) -> tuple[int, int]:
+        """Count a message that is being queued.
+
+        Return the messages and octets that were added for this user before, ever, with
+        those that are being queued, too.
+        """
+        with self._lock:
+            at, row = self._row(uid)
+            messages, added, more, coming = row[3:]
+            _ROW.pack_into(self._table, at, *row[:5], more + 1, coming + octets)
+            return messages + more, added + coming
+
+    def go(self, uid: int, octets: int) -> None:
+        """Count it no more: it was added, or came to nothing."""
+        with self._lock:
+            at, (*begin, messages, before) = self._row(uid)
+            less = (max(0, messages - 1), max(0, before - octets))
+            _ROW.pack_into(self._table, at, *begin, *less)
+
+    def all_go(self) -> None:
+        """Count nothing that is being queued: who does it may have died."""
+        with self._lock:
+            for place, (*begin, _, _) in self._rows().items():
+                _ROW.pack_into(self._table, place, *begin, 0, 0)
 
     def all(self) -> dict[int, tuple[int, int]]:
         """Return the messages and octets that were added, for all users."""
         with self._lock:
-            (used,) = _USED.unpack_from(self._table)
-            rows = _ROW.iter_unpack(self._table[_BEGIN : _BEGIN + used * _ROW.size])
-            return {uid: (messages, octets) for uid, _, _, messages, octets in rows}
+            return {row[0]: row[3:5] for row in self._rows().values()}
 
-    def _row(self, uid: int) -> tuple[int, tuple[int, float, float, int, int]]:
+    def _rows(self) -> dict[int, Row]:
+        """Return all rows by where they are."""
+        (used,) = _USED.unpack_from(self._table)
+        places = range(_BEGIN, _BEGIN + used * _ROW.size, _ROW.size)
+        return {place: _ROW.unpack_from(self._table, place) for place in places}
+
+    def _row(self, uid: int) -> tuple[int, Row]:
         """Return where the row of a user is, and the row; make one if there is none."""
         at = self._places.get(uid, 0)
         if at:
             row = _ROW.unpack_from(self._table, at)
             if row[0] == uid:
                 return at, row
-        (used,) = _USED.unpack_from(self._table)
-        places = range(_BEGIN, _BEGIN + used * _ROW.size, _ROW.size)
-        rows = {place: _ROW.unpack_from(self._table, place) for place in places}
+        rows = self._rows()
         found = [place for place, row in rows.items() if row[0] == uid]
         if found:
             at = found[0]
         else:
-            if used < USERS:
-                at = _BEGIN + used * _ROW.size
-                _USED.pack_into(self._table, 0, used + 1)
+            if len(rows) < USERS:
+                at = _BEGIN + len(rows) * _ROW.size
+                _USED.pack_into(self._table, 0, len(rows) + 1)
             else:
                 at = min(rows, key=lambda place: rows[place][2])
-            rows[at] = (uid, 0.0, 0.0, 0, 0)
+            rows[at] = (uid, 0.0, 0.0, 0, 0, 0, 0)
             _ROW.pack_into(self._table, at, *rows[at])
         if len(self._places) >= USERS:
             self._places.clear()
