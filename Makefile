@@ -15,7 +15,7 @@ DIALOGUES ?= 1000000
 MESSAGES ?= 100000
 SEED ?= 1
 
-.PHONY: help demo test lint fuzz bench proof soak coverage mutate man deb format setup clean
+.PHONY: help demo test lint fuzz bench proof soak nightly coverage mutate man deb format setup clean
 
 help:
 	@echo 'make demo    send a mail to an embedded mailhub through TLS and AUTH, and show it'
@@ -28,6 +28,7 @@ help:
 	@echo 'make proof   kill, starve and cut off the queue at every point (root, strace)'
 	@echo 'make soak    a hundred thousand messages through an agent that is killed again'
 	@echo '             and again, to a mailhub that fails (MESSAGES=100000 SEED=1)'
+	@echo 'make nightly proof and soak, one after the other'
 	@echo 'make coverage  do the unit tests cover what decides on a message, each branch of it?'
 	@echo 'make mutate  change smtp/ and address in small ways: do the tests notice?'
 	@echo 'make man     write the tables of the program into manual pages and completions, and'
@@ -71,6 +72,9 @@ soak: $(STAMP)
 # As root: else the disks that are full and the power cuts are left out, with a reason.
 proof: $(STAMP)
 	SSMTP_PROOF=$${SSMTP_PROOF:-all} $(BIN)/python -m pytest -n $(JOBS) tests/proof $(ARGS)
+
+# Every point of the proof and the whole soak, for a machine that has the night for it.
+nightly: proof soak
 
 # With the same seed each time, so that what was covered stays so.
 coverage: $(STAMP)

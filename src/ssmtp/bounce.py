@@ -206,14 +206,31 @@ def _machine(
         group["Action"] = action
         group["Status"] = _status(victim.reply, action)
         if victim.reply[:3].isdigit():
-            name = hub.rpartition(":")[0] or hub
-            group["Remote-MTA"] = f"dns; {_header_text(name)}"
+            name = _mta(hub)
+            if name:
+                group["Remote-MTA"] = f"dns; {name}"
             group["Diagnostic-Code"] = f"smtp; {_header_text(victim.reply)}"
         group["Last-Attempt-Date"] = now.date()
         if until is not None:
             group["Will-Retry-Until"] = until.date()
         groups.append(group)
     return groups
+
+
+def _mta(hub: str) -> str:
+    """Return the name that DNS has of a mailhub, or its address as a literal.
+
+    RFC 3464 section 2.1.2, RFC 5321 section 4.1.3; a socket of this machine has none.
+    """
+    if hub.startswith("unix:"):
+        return ""
+    name = hub.rpartition(":")[0] or hub
+    address = name.strip("[]").partition("%")[0]
+    if ":" in address:
+        return f"[IPv6:{address}]"
+    if address.replace(".", "").isdigit():
+        return f"[{address}]"
+    return _ascii(name)
 
 
 def _status(reply: str, action: str) -> str:

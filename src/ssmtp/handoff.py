@@ -41,6 +41,7 @@ LONG_PATIENCE = 20.0  # where there is no other road, and the agent may be start
 COMMAND_SECONDS = 60.0  # for a reply to MAIL or RCPT
 CONTENT_SECONDS = 300.0  # for the disk of a busy machine
 WAIT_SECONDS = 1200.0  # for the mailhub's verdict (--wait)
+_BEFORE_CONTENT = ("MAIL", "RCPT")  # phases in which nothing can have been taken
 
 
 class Road:
@@ -223,7 +224,7 @@ def submit(way: Road, request: Request, intake: Intake) -> Receipt:
             envelope,  # type: ignore[arg-type]
             parcel.Message(intake),  # type: ignore[arg-type]
             private=True,
-            handoff=parcel.parameters(options, intake.notes),
+            handoff=parcel.parameters(options, intake.notes, envelope.odd),
         )
     )
     try:
@@ -234,6 +235,9 @@ def submit(way: Road, request: Request, intake: Intake) -> Receipt:
     except Failure as failure:
         if dialogue.session.stage == "session" and isinstance(failure, SiteTrouble):
             raise Unreachable(failure.what, "try again later") from failure
+        if _ended_before(failure):
+            words = f"{hub} ended the session: {failure.reply}"
+            raise Unreachable(words, "try again later") from failure
         raise _translated(failure, options.wait) from failure
     finally:
         channel.close()
@@ -275,6 +279,12 @@ def _clocks(patience: float, wait: bool) -> Clocks:
 
     content = WAIT_SECONDS if wait else CONTENT_SECONDS
     return Patience(patience, COMMAND_SECONDS, content)
+
+
+def _ended_before(failure: Failure) -> bool:
+    """Whether it shuts down, and looks at no content any more (RFC 5321 §3.8)."""
+    reply = failure.reply
+    return reply is not None and reply.code == 421 and failure.phase in _BEFORE_CONTENT
 
 
 def _translated(failure: Failure, waited: bool) -> Failure:

@@ -4,6 +4,8 @@ These are stand-ins for envelope, message and content of the direct road. The di
 says them in the same way, but nothing is repaired here and little is parsed.
 
     MAIL FROM:<path> XFROM=NONE     no -f was given (the path is empty then)
+                     XSENDER=xtext  -f as it was given, where it is no address: the
+                                    configuration says whether anybody wants one
                      XNAME=xtext    -F, in UTF-8
                      XREAD          -t: recipients also from the header; RCPT may miss
                      XNOTIFY=words  -N, for those recipients
@@ -14,6 +16,8 @@ says them in the same way, but nothing is repaired here and little is parsed.
 
 from __future__ import annotations
 
+from ssmtp.errors import InputRefused
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +25,24 @@ if TYPE_CHECKING:
     from ssmtp.intake import Intake
     from ssmtp.options import Options
 
+ODD_MOST = 300  # characters of what is no address; the line of MAIL has its limit
+
 # What may stand in an address argument that needs no parser.
 _PLAIN = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@.-_+="
 )
 
 
-def parameters(options: Options, notes: list[str]) -> str:
-    """Return the private parameters of MAIL, a blank before each."""
+def parameters(options: Options, notes: list[str], odd: str | None = None) -> str:
+    """Return the private parameters of MAIL, a blank before each.
+
+    `odd` is what the caller has given as -f, if it is no address.
+    """
     words = ""
     if options.reverse_path is None:
         words += " XFROM=NONE"
+    elif odd:
+        words += f" XSENDER={xtext(odd)}"
     if options.full_name:
         words += f" XNAME={xtext(options.full_name)}"
     if options.read_recipients:
@@ -79,6 +90,7 @@ class Envelope:
         "envid",
         "needs_smtputf8",
         "notify",
+        "odd",
         "recipients",
         "ret",
         "reverse_path",
@@ -96,7 +108,14 @@ class Envelope:
                 "nobody to send to: no recipient given",
                 "name one as an argument, or give -t to read them from the header",
             )
-        sender = _addresses(options.reverse_path or "", True)
+        given = (options.reverse_path or "").strip()
+        try:
+            sender = _addresses(given, True)
+        except InputRefused:
+            if len(given) > ODD_MOST:
+                raise
+            sender = []
+        self.odd = given if not sender and given not in ("", "<>") else None
         self.reverse_path = _Path(sender[0]) if sender else None
         self.recipients = [_Path(text) for text in dict.fromkeys(paths)]
         self.needs_smtputf8 = not all(map(str.isascii, [*paths, *sender]))

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import hub as hubs
+from tests.agent.sending import until
 from tests.agent.town import AGENT, ANN, BOB, PASSWORD, Town
 from tests.hub import Hub, running
 
@@ -177,6 +179,36 @@ def test_users_touch_their_own_mail_only(town, verb):
     assert b"held" not in after[len(before) :]
 
 
+def test_flush_pushes_own_mail_only(town):
+    """Who asks for all to be tried has others' mail tried no more often; root has."""
+    with running(Hub(users={"me": PASSWORD}, replies={"RCPT": "451 later"})) as hub:
+        agent = town(port=hub.port)
+        for user in (ANN, BOB):
+            agent.sendmail(user, f"to-{user}@example.net")
+
+        def tries(user: int) -> int:
+            return sum(f"<to-{user}@" in line for line in list(hub.commands))
+
+        until(lambda: tries(ANN) == tries(BOB) == 1)
+        assert 0 == agent.ctl(BOB, "queue", "flush")[0]
+        until(lambda: tries(BOB) == 2)
+        assert 0 == agent.sendmail(BOB, "-q")[0]
+        until(lambda: tries(BOB) == 3)
+        assert 1 == tries(ANN)
+        assert 0 == agent.ctl(AGENT, "queue", "flush")[0]
+        until(lambda: tries(BOB) == 4)
+        until(lambda: tries(ANN) == 2)
+
+
+def test_the_agents_user_sees_everybodys_mail(town):
+    """mailq and ssmtpctl queue show the agent's own user what they show root."""
+    agent = town()
+    hers = one_of(agent, ANN)
+
+    assert hers in agent.sendmail(AGENT, "-bp")[1]
+    assert hers in agent.ctl(AGENT, "queue")[1]
+
+
 def test_policy_decides_who_writes_as_whom(town):
     """With AllowSender, neither envelope, From nor Sender may be somebody else's."""
     agent = town("FromLineOverride=yes", f"AllowSender=uid{ANN}:*@shop.example")
@@ -278,6 +310,43 @@ def test_silent_connections_block_nobody(town):
     assert (0, "", "") == hers
     assert 75 == his[0]
     assert 1 == len(agent.queued())
+
+
+def test_a_message_of_one_stops_no_other(town, monkeypatch):
+    """Neither mail at which the mailhub hangs up nor large mail holds others up."""
+    take = hubs._Session.on_rcpt
+
+    def hang_up(session, line):
+        if "poison" in line:
+            raise EOFError
+        take(session, line)
+
+    monkeypatch.setattr(hubs._Session, "on_rcpt", hang_up)
+    with running(Hub(users={"me": PASSWORD})) as mailhub:
+        agent = town("Connections=1", port=mailhub.port)
+        for _ in range(3):
+            agent.sendmail(BOB, "poison@example.net")
+        agent.sendmail(BOB, "large@example.net", text=b"\n" + b"x" * 20_000_000)
+        for _ in range(3):
+            agent.sendmail(ANN, "x@example.net")
+        until(lambda: 4 == len(mailhub.mails))
+        got = [mail.recipients for mail in mailhub.mails]
+
+    assert [["large@example.net"], *[["x@example.net"]] * 3] == sorted(got)
+
+
+def test_nobody_else_is_named_as_the_origin(town):
+    """What a user writes about the way of his mail stands below what the agent says."""
+    agent = town()
+    forged = b"Received: by box.test (uid 0); Sun, 22 Nov 2026 10:00:00 +0000\n"
+    agent.sendmail(BOB, "x@example.net", text=forged + b"Subject: x\n\nx\n")
+    head, _, content = agent.queued()[0].read_bytes().partition(b"\n\n")
+    fields = content.split(b"\r\n")
+
+    assert f"uid: {BOB}".encode() in head.splitlines()
+    assert fields[0].startswith(b"Received: by box.test; ")
+    assert b"uid" not in fields[0]
+    assert forged.strip() in fields[1:]
 
 
 def test_half_a_message_is_none(town):

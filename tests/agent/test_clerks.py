@@ -179,10 +179,12 @@ def test_places_of_one_that_died_are_free(tmp_path):
         str(conf), queue, link.Switchboard(str(tmp_path / "s")), print, tally=tally
     )
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    crowd = Clerks(hall)
+    crowd = Clerks(hall, lambda sock, uid: False)
     crowd._by_fd[ours.fileno()] = Clerk(os.posix_spawn("/bin/true", ["true"], {}), ours)
     tally.come(STRANGERS[0], 10)  # as the other process did
     theirs.close()
+    # The new process may still be about to close its copy.
+    assert select.select([ours], [], [], 20)[0]
     heard = crowd.hear(ours.fileno())
     with hall.place(STRANGERS[0], 10):
         found = tally.come(STRANGERS[0], 10)
@@ -192,6 +194,29 @@ def test_places_of_one_that_died_are_free(tmp_path):
 
     assert not heard
     assert (1, 10) == found
+
+
+def test_configuration_is_read_once_there_are_descriptors(tmp_path):
+    """A change that could not be looked at holds as soon as it can."""
+    conf = tmp_path / "agent.conf"
+    conf.write_text("mailhub=m.example\n")
+    queue = Queue.open(str(tmp_path / "spool"), make=True)
+    told: list[str] = []
+    hall = Hall(str(conf), queue, link.Switchboard(str(tmp_path / "s")), told.append)
+    conf.write_text("mailhub=m.example\nMaxQueuedMessages=7\n")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, limits[1]))
+    try:
+        early = hall.renew()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    late = hall.renew()
+    hall.close()
+    os.close(hall.closing)
+    queue.close()
+
+    assert (False, True) == (early, late)
+    assert (7, []) == (hall.config.max_queued_messages, told)
 
 
 def test_clerk_that_hangs(box):
@@ -215,7 +240,7 @@ def test_clerk_that_hangs(box):
 
 
 def test_clerk_is_killed_before_it_has_listened(box):
-    """One that dies with connections that it has not taken yet takes nobody along."""
+    """One that dies with connections that it has not taken yet costs nobody his."""
     mine = several(box, 2)
     killed = clerks(box)
     for pid in killed:
@@ -230,9 +255,61 @@ def test_clerk_is_killed_before_it_has_listened(box):
     close([*mine, *unheard])
 
     assert waiting
-    assert {""} == set(said)
+    assert {"220"} == {words[:3] for words in said}
     assert {"250"} == set(answers)
     assert f"a process of the acceptor ({killed[0]}) has died" in box.log()
+
+
+def test_clerk_without_descriptors(box):
+    """A connection that one has no descriptor for is held by the first process."""
+    peers = several(box, 2)
+    for pid in clerks(box):
+        taken = set(map(int, os.listdir(f"/proc/{pid}/fd")))
+        free = min(set(range(len(taken) + 1)) - taken)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, free))
+    peers += several(box, 4)
+    answers = [peer.message()[2][:3] for peer in peers]
+    close(peers)
+
+    assert ["250"] * 6 == answers
+
+
+@needs_root
+def test_places_of_all_who_have_left_are_free(box):
+    """Who leaves behind another one has his place back at once, too."""
+    assert box.process is not None
+    box.stop()
+    box.configure("MaxConnections=3")
+    box.start()
+    mine = several(box, 2)  # the first process's
+    os.seteuid(STRANGERS[0])
+    others = several(box, 1)
+    os.seteuid(0)
+    mine += several(box, 1)
+    box.process.send_signal(signal.SIGSTOP)
+    for peer in (*others, mine[2]):
+        peer.socket.sendall(b"QUIT\r\n")
+        assert peer.reply()[:3] == "221"
+        peer.stream.read()
+    again = Peer(box.socket)
+    box.process.send_signal(signal.SIGCONT)
+    said = again.reply()
+    close([*mine, *others, again])
+
+    assert "220" == said[:3]
+
+
+def test_wrong_configuration_is_told_once(box):
+    """However many processes there are, one of them tells what is wrong, each time."""
+    told: list[int] = []
+    for wrong in ("MaxConnections=many", "MaxConnections=few"):
+        box.own.write_text(f"{box.own.read_text()}{wrong}\n")
+        close(several(box))
+        until(lambda: box.log().count("still holds") > len(told), "nobody tells")
+        close(several(box))
+        told.append(box.log().count("still holds"))
+
+    assert [1, 2] == told
 
 
 def _talks(peer: Peer) -> bool:
@@ -451,6 +528,17 @@ def test_wait_at_a_clerk_without_threads(strangers_box):
 
 
 @needs_root
+def test_connection_without_a_thread(strangers_box):
+    """Who cannot be served now is told so, and not cut off without a word."""
+    box = strangers_box
+    _threads(box, False)
+    with Peer(box.socket) as peer:
+        said = peer.reply()
+
+    assert "421 4.7.0 there are too many connections; try again later" == said
+
+
+@needs_root
 def test_sender_comes_when_there_are_no_threads(strangers_box):
     """A sender that could not be listened to is heard when it comes again."""
     box = strangers_box
@@ -485,3 +573,15 @@ def test_one_processor():
 
         assert [] == clerks(made)
     assert {"250"} == {answer[:3] for answer in answers}
+
+
+def test_hangup_is_no_end(box):
+    """SIGHUP, which asks daemons to read their configuration, ends no process of it."""
+    assert box.process is not None
+    before = clerks(box)
+    for pid in (*before, box.process.pid):
+        os.kill(pid, signal.SIGHUP)
+    done = box.sendmail("a@b.example")
+
+    assert 0 == done.returncode
+    assert before == clerks(box)

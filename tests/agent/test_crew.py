@@ -17,6 +17,7 @@ import pytest
 
 from ssmtp import configfile
 from ssmtp.agent import mate as mates_own
+from tests.agent import sending
 from tests.agent.sending import PYTHON, ROOT, Mailhub, Post, until
 
 pytestmark = pytest.mark.skipif(
@@ -29,16 +30,17 @@ MANY = 150  # more than the sender keeps for itself
 class Gate(dict[str, str]):
     """Replies of a mailhub that says what it thinks of a content when it may.
 
-    `held` are the connections that wait, counted from 1.
+    `held` are the connections that wait, counted from 1, and `key` is where.
     """
 
     def __init__(self) -> None:
         self.held = {*range(1, 100)}
+        self.key = "DOT"
         self.opened = threading.Event()
         self.here = threading.local()
 
     def get(self, key: str, default: Any = None) -> Any:
-        if key == "DOT" and self.here.number in self.held:
+        if key == self.key and self.here.number in self.held:
             assert self.opened.wait(60)
         return super().get(key, default)
 
@@ -117,12 +119,14 @@ def arrived(post: Post) -> Counter[str]:
     return Counter(mail.field("Subject")[0] for mail in post.hub.mails)
 
 
-def start_impatient(post: Post) -> subprocess.Popen[bytes]:
-    """Start a sender that waits for no mate that hangs."""
+IMPATIENT = "carrier.STOP_SECONDS = sender.MATE_SECONDS = crew.HUNG = 0.5"
+
+
+def start_with(post: Post, change: str) -> subprocess.Popen[bytes]:
+    """Start a sender after a change to its modules."""
     words = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
-        "from ssmtp.agent import carrier, crew, sender;"
-        "carrier.STOP_SECONDS = sender.MATE_SECONDS = crew.HUNG = 0.5;"
+        f"from ssmtp.agent import carrier, crew, forks, sender; {change};"
         "sys.exit(sender.run(sys.argv[2], sys.argv[3], None))"
     )
     places = (str(ROOT / "src"), str(post.conf), str(post.spool))
@@ -134,8 +138,11 @@ def start_impatient(post: Post) -> subprocess.Popen[bytes]:
 def both_carry(
     post: Post, *, each: int = 2, impatient: bool = False
 ) -> tuple[int, int]:
-    """Start a sender, wait until all connections are in use; return it and its mate."""
-    sender = (start_impatient(post) if impatient else post.start()).pid
+    """Start a sender, wait until all connections are in use; return it and its mate.
+
+    An impatient one waits for no mate that hangs.
+    """
+    sender = (start_with(post, IMPATIENT) if impatient else post.start()).pid
 
     def busy() -> bool:
         return [each, each] == [len(names) for names in carried(post).values()]
@@ -319,6 +326,82 @@ def test_password_refused_to_a_mate(post: Post, gate: Gate) -> None:
     assert 1 == len(post.site()["refusals"])
     assert 2 == post.hub.connections
     assert dict.fromkeys({"first", *EVERYTHING}, 1) == arrived(post)
+
+
+def runs(post: Post, pid: int) -> bool:
+    """Tell whether this sender has begun to work."""
+    path = post.spool / "site.json"
+    return path.exists() and json.loads(path.read_text())["pid"] == pid
+
+
+@pytest.mark.slow
+def test_mate_that_hangs_while_it_logs_in(post: Post, gate: Gate) -> None:
+    """It is killed in the end, for nobody else may log in meanwhile."""
+    post.hub.users["me"] = "pw-12345"
+    often = "MessagesPerConnection=60"
+    post.configure("Connections=2", often, "AuthUser=me", "AuthPass=pw-12345")
+    gate.key, gate.held = "GREETING", {2}
+    fill(post)
+    sender = start_with(post, f"{IMPATIENT}; forks.wanted = lambda: 1")
+    until(lambda: post.hub.connections == 2)
+    (mate,) = mates(sender.pid)
+    os.kill(mate, signal.SIGSTOP)
+    post.drained()
+
+    assert dict.fromkeys(EVERYTHING, 1) == arrived(post)
+    assert mate not in mates(sender.pid)
+
+
+class Forgetful(dict[str, str]):
+    """Replies of a mailhub that knows the password no more from some moment on.
+
+    It thinks about AUTH for a while. `refused` is how often it has refused it.
+    """
+
+    def __init__(self, known: int) -> None:
+        self.known = known
+        self.refused = 0
+        self.hub: Mailhub | None = None
+
+    def __contains__(self, key: object) -> bool:
+        assert self.hub is not None
+        return key == "AUTH" and len(self.hub.mails) >= self.known
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key != "AUTH":
+            return super().get(key, default)
+        self.refused += 1
+        threading.Event().wait(0.05)
+        return "535 5.7.8 wrong"
+
+
+def refused_again(post: Post, pid: int, replies: Forgetful, tries: int) -> None:
+    """Wait until this sender knows that the password was refused so many times."""
+    until(lambda: runs(post, pid) and post.site()["kind"] == "auth")
+    until(lambda: replies.refused == tries)
+
+
+@pytest.mark.parametrize("others", [0, 1, 3])
+def test_password_changed_in_a_drain(tmp_path: Path, others: int) -> None:
+    """AUTH is tried at most twice an hour, by all processes and all runs together."""
+    replies = Forgetful(60)
+    with sending.post(tmp_path, users={"me": "pw-12345"}, replies=replies) as post:
+        replies.hub = post.hub
+        lines = ("Connections=8", "MessagesPerConnection=2")
+        post.configure(*lines, "AuthUser=me", "AuthPass=pw-12345")
+        fill(post)
+        for tries in (1, 2, 2):
+            sender = start_with(post, f"forks.wanted = lambda: {others}")
+            refused_again(post, sender.pid, replies, tries)
+            sender.send_signal(signal.SIGHUP)
+            until(lambda: post.site()["connections"] == 0)
+            sender.terminate()
+            assert 0 == sender.wait(20)
+
+            assert tries == replies.refused == len(post.site()["refusals"])
+        everything = {*arrived(post)} | subjects(post, {*post.queue.ids()})
+        assert EVERYTHING == everything
+        assert 1 == max(arrived(post).values())
 
 
 @pytest.mark.slow

@@ -11,14 +11,17 @@ import re
 import struct
 import subprocess
 import termios
+import time
 from pathlib import Path
 
 import pytest
 
+from ssmtp.agent import verbs
 from ssmtp.ctl import agent as verb
-from ssmtp.ctl import main
+from ssmtp.ctl import main, queued
+from ssmtp.errors import SystemTrouble
 from ssmtp.spool import listing
-from tests.agent.agents import ROOT, STRANGERS, Box
+from tests.agent.agents import ROOT, STRANGERS, Box, pretender, silent
 
 
 @pytest.fixture
@@ -68,7 +71,7 @@ def test_both_places_are_one_list(machine):
 
 
 @pytest.mark.parametrize("columns", [30, 80, 500])
-def test_the_list_on_a_terminal(machine, columns):
+def test_the_list_on_a_terminal(machine, columns, tmp_path):
     """No line is longer than the terminal is wide, and why a message waits is told all
     the same."""
     name = queue(machine)
@@ -80,7 +83,12 @@ def test_the_list_on_a_terminal(machine, columns):
         [ROOT / "bin" / "ssmtpctl", "queue"],
         stdin=theirs,
         stdout=theirs,
-        env={"SSMTP_CONF": str(machine.conf), "NO_COLOR": "1", "LC_ALL": "C.UTF-8"},
+        env={
+            "SSMTP_CONF": str(machine.conf),
+            "NO_COLOR": "1",
+            "LC_ALL": "C.UTF-8",
+            "XDG_STATE_HOME": str(tmp_path),  # and not what is kept on this machine
+        },
     )
     os.close(theirs)
     with open(ours, "rb") as terminal, contextlib.suppress(OSError):
@@ -246,6 +254,47 @@ def test_an_agent_that_does_not_answer(machine):
     assert 75 == code
     assert kept in out
     assert f"the agent ({machine.socket}) does not answer: Connection refused" in err
+
+
+def test_an_agent_that_hangs(box, monkeypatch):
+    """Whoever asks an agent that hangs hears of it before he gives up himself."""
+    monkeypatch.setattr(verbs, "GREETING_SECONDS", 0.1)
+    with pretender(box.socket, silent), pytest.raises(SystemTrouble, match="timed out"):
+        verbs.call(str(box.socket), "XLIST")
+
+
+def test_a_pause_of_auth_is_not_cut_short(machine, monkeypatch, capsys):
+    """Who wants a message tried while the password is refused is told when it will be:
+    75."""
+    name = queue(machine)
+    later = int(time.time()) + 1000
+    site(machine, {**USUAL, **DOWN, "kind": "auth", "next_try": later})
+    (told,) = verbs.call(str(machine.socket), f"XFLUSH {name}")
+    monkeypatch.setenv("SSMTP_CONF", str(machine.conf))
+    monkeypatch.setattr(queued, "command", lambda *_: {**told, "sender": "connected"})
+    code = main(["queue", "retry", name])
+    out = capsys.readouterr().out
+    site(machine, {**USUAL, **DOWN, "kind": "auth"})
+    (over,) = verbs.call(str(machine.socket), f"XFLUSH {name}")
+    site(machine, {**USUAL, **DOWN, "kind": "network", "next_try": later})
+    (cut,) = verbs.call(str(machine.socket), f"XFLUSH {name}")
+
+    assert 75 == code
+    assert (
+        f"{name}: queued: the mailhub has refused the credentials; next try in " in out
+    )
+    assert [later, None, None] == [each["pause"] for each in (told, over, cut)]
+
+
+def test_what_is_held_is_named_when_all_are_tried(machine):
+    """`retry --all` passes over what is held, and says how to have it sent."""
+    name = queue(machine)
+    ctl(machine, "queue", "hold", name)
+    code, out, err = ctl(machine, "queue", "retry", "--all")
+
+    assert (0, "") == (code, err)
+    assert "1 message waits for `ssmtpctl queue release`\n" == out
+    assert [] == json.loads(ctl(machine, "queue", "retry", "--all", "--json")[1])
 
 
 def test_what_is_held_is_not_tried(machine):

@@ -229,6 +229,20 @@ def test_direct_before_anything_is_handed_over(box, hub, act):
     assert 1 == len(hub.mails)
 
 
+@pytest.mark.parametrize(
+    "replies",
+    [["421 4.3.2 going"], ["250 ok", "421 4.3.2 going"]],
+    ids=["MAIL", "RCPT"],
+)
+def test_direct_when_the_agent_ends_before_it_has_taken_anything(box, hub, replies):
+    """Of an agent that ends at MAIL or RCPT the message is taken the other road."""
+    with pretender(box.socket, scripted(*(f"{reply}\r\n" for reply in replies), "")):
+        done = box.sendmail("a@b.example")
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert ([], 1) == (box.kept(), len(hub.mails))
+
+
 def test_agent_when_it_is_there(box, hub):
     """Where an agent listens, mail goes to it and not to the mailhub."""
     box.start()
@@ -374,6 +388,24 @@ def test_exit_codes(box, hub, reply, code):
     assert code == done.returncode
     assert reply.split(" ", 2)[2].encode() in done.stderr
     assert ([], 1) == (hub.mails, len(box.kept()))
+
+
+@pytest.mark.parametrize("given", ["a@b@c", "Jörg <", "two words"])
+def test_sender_that_is_no_address_where_nobody_asks(box, given):
+    """Without FromLineOverride any -f will do, as on the direct road."""
+    box.configure("FromLineOverride=no")
+    box.start()
+    with running(Hub()) as hub:
+        conf = box.place / "direct.conf"
+        line = box.own.read_text().replace("127.0.0.1:1", f"127.0.0.1:{hub.port}")
+        conf.write_text(line)
+        direct = box.sendmail("-f", given, "a@b.example", conf=conf)
+    queued = box.sendmail("-f", given, "a@b.example")
+
+    assert (0, b"") == (direct.returncode, direct.stderr)
+    assert (0, b"") == (queued.returncode, queued.stderr)
+    [entry] = box.entries()
+    assert hub.mails[0].sender == entry.reverse_path
 
 
 def test_next_step_is_told_once(box):

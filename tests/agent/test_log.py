@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ssmtp import journal
-from ssmtp.agent import aside, receipts
+from ssmtp.agent import answers, aside, receipts
 from ssmtp.agent.sessions import tell
-from tests.agent.agents import STRANGERS, Box
+from tests.agent.agents import STRANGERS, Box, Peer
 from tests.agent.sending import Post, until
 from tests.agent.sending import post as a_post
 from tests.agent.test_ctl import ctl, keep, queue
@@ -61,6 +65,13 @@ def record(box: Box, *lines: str, name: str = receipts.NAME) -> Path:
     path = box.spool / name
     path.write_text("".join(lines))
     return path
+
+
+def asker(post: Post, uid: int = 1000) -> answers.Asker:
+    """Somebody who asks an acceptor that has no sender."""
+    link = SimpleNamespace(connected=False)
+    hall: Any = SimpleNamespace(queue=post.queue, link=link)
+    return answers.Asker(uid, uid == 0, hall)
 
 
 def known(post: Post, word: str) -> list[dict[str, Any]]:
@@ -198,6 +209,7 @@ def test_a_damaged_record(machine):
     name = queue(machine)
     half = line()[:40]
     strange = ['{"to": 5}\n', "[]\n", "n-1\n", '{"n-1": "ann@example.net"}\n']
+    strange += [line("a-2", to="ann@example.net"), line("a-3", time=float("inf"))]
     record(machine, half + "\n", *strange, line("a-1", time="n-1"), line(), half)
     ctl(machine, "queue", "drop", name)
     found = json.loads(ctl(machine, "log", "ann@example.net", "--json")[1])
@@ -237,6 +249,7 @@ def test_nothing_is_known(machine, words):
 
     assert 64 == code
     assert "nothing is known of nobody" in err
+    assert "the system log has what went out without an agent" in err
     assert out == "" or json.loads(out)["exit"] == 64
 
 
@@ -257,6 +270,104 @@ def test_a_record_that_cannot_be_read(machine):
     assert "the record of messages cannot be read: Is a directory" in err
 
 
+@pytest.mark.parametrize("name", [receipts.NAME, receipts.OLD])
+def test_a_pipe_in_the_place_of_the_record(machine, name):
+    """Nobody waits for the other end of a pipe, neither who asks nor who writes."""
+    os.mkfifo(machine.spool / name)
+    queued = queue(machine)
+    with Peer(machine.socket) as peer:
+        peer.greet()
+        (log, drop) = peer.say(f"XLOG {queued}", f"XDROP {queued}")
+
+    assert f'"id": "{queued}"' in log
+    assert drop.startswith("250")
+
+
+def test_two_put_the_record_away(post, monkeypatch):
+    """A line is not lost because another process puts the full record away just now."""
+    name = post.add("one")
+    entry = post.queue.look(name)
+    monkeypatch.setattr(receipts, "SIZE_MOST", 1)
+    receipts.note(str(post.spool), entry, [(0, "deferred", "450 first")])
+    path, old = post.spool / receipts.NAME, post.spool / receipts.OLD
+    monkeypatch.setattr(fcntl, "flock", lambda *_: path.rename(old))
+    receipts.note(str(post.spool), entry, [(0, "deferred", "450 second")])
+
+    assert ["450 first", "450 second"] == [each["reply"] for each in known(post, name)]
+
+
+def test_it_leaves_while_somebody_asks(post, monkeypatch):
+    """What is sent between the looks into the record and into the queue is found."""
+    name = post.add("one")
+    entry = post.queue.look(name)
+    looked = post.queue.ids
+
+    def ids(owner: int | None) -> Iterator[str]:
+        if post.queue.drop(name):
+            receipts.note(str(post.spool), entry, [(0, "sent", "250 ok")])
+        found: Iterator[str] = looked(owner)
+        return found
+
+    monkeypatch.setattr(post.queue, "ids", ids)
+    told = [json.loads(text) for text in answers.to("XLOG", name, asker(post))]
+
+    assert ["sent"] == [each["state"] for each in told]
+
+
+def test_one_question_of_a_user_at_a_time(post):
+    """Who asks again and again holds up himself, and nobody else."""
+    name = post.add("one")
+    told = json.loads(line(name))
+    (post.spool / receipts.NAME).write_text(json.dumps({**told, "uid": 1000}) + "\n")
+    own, other = asker(post), asker(post, 0)
+    begun = answers.to("XLOG", name, own)
+    first = [next(begun)]
+    again: list[str] = []
+    thread = threading.Thread(
+        target=lambda: again.extend(answers.to("XLOG", name, own))
+    )
+    thread.start()
+    others = [*answers.to("XLOG", name, other)]
+    thread.join(0.2)
+    before = [*again]
+    first += begun
+    thread.join(20)
+
+    assert 2 == len(first) == len(others)
+    assert ([], first) == (before, again)
+
+
+def test_what_was_given_up_and_dropped(post):
+    """Who throws away what the mailhub had refused is in the record, too."""
+    post.hub.replies = {"RCPT#2": "550 5.1.1 nobody"}
+    with post.sender():
+        name = post.add("one", "ann@example.net", "bob@example.net")
+        until(lambda: list(post.queue.failed_ids(None)))
+        until(lambda: len(known(post, name)) == 2)
+    list(answers.to("XDROP", name, asker(post)))
+    (*_, last) = known(post, name)
+
+    assert ("dropped", ["bob@example.net"]) == (last["state"], last["to"])
+
+
+def test_a_long_record_and_letters_beyond_ascii(post, monkeypatch):
+    """An address is found whatever its case, and few lines are looked at closely."""
+    others = [line(to=[f"n{number}@example.net"]) for number in range(500)]
+    meant = line("n-2", to=["jürgen@exämple.net"])
+    (post.spool / receipts.NAME).write_text("".join([*others, meant, *others]))
+    close: list[bytes] = []
+    read = receipts._read
+
+    def look(row: bytes) -> receipts.Receipt | None:
+        close.append(row)
+        return read(row)
+
+    monkeypatch.setattr(receipts, "_read", look)
+
+    assert ["n-2"] == [each["id"] for each in known(post, "JÜRGEN@EXÄMPLE.net")]
+    assert 1 == len(close)
+
+
 @pytest.mark.parametrize("word", ["", "<>", "a\nb", "\udcff", "\x1b[31m"])
 def test_no_word(machine, word):
     """What can be no id and no address is wrong usage, and the agent is not asked."""
@@ -273,6 +384,7 @@ def test_without_an_agent(box):
 
     assert (69, 69) == (code, json.loads(out)["exit"])
     assert "there is no agent" in err
+    assert "LogFile=" in err
 
 
 def test_what_a_mailhub_says_moves_no_terminal(machine):

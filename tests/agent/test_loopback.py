@@ -7,6 +7,7 @@ import os
 import pwd
 import smtplib
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from ssmtp.agent import acceptor as acceptors
 from ssmtp.agent.acceptor import Acceptor
 from ssmtp.errors import ConfigError
-from tests.agent.agents import Box, Peer
+from tests.agent.agents import PYTHON, ROOT, Box, Peer
 
 LOGIN = "nobody"
 
@@ -224,3 +225,31 @@ def test_socket_is_handed_over(box):
             os.close(fd)
 
     assert ("250", "250") == (tcp_answer[:3], unix_answer[:3])
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_socket_that_nobody_can_connect_to(box, kind):
+    """A socket that is handed over and does not listen is an error, not a busy loop."""
+    with socket.socket(socket.AF_UNIX, kind) as useless:
+        useless.bind(str(box.place / "useless"))
+        done = subprocess.run(
+            [
+                *(PYTHON, "-c", _HANDED, str(useless.fileno()), PYTHON, "-IS"),
+                *(str(ROOT / "bin" / "ssmtpctl"), "agent", "accept"),
+                *("-C", str(box.own), "--spool", str(box.spool)),
+            ],
+            pass_fds=[useless.fileno()],
+            capture_output=True,
+            timeout=10,
+        )
+
+    assert 78 == done.returncode
+    assert b"a socket was handed over that nobody can connect to" in done.stderr
+
+
+_HANDED = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = str(os.getpid()), "1"
+os.execv(sys.argv[2], sys.argv[2:])
+"""

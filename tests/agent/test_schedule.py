@@ -170,6 +170,20 @@ def test_an_old_connection_is_no_password() -> None:
     assert not site.may_open(1 + AUTH_PAUSE - 1, 0, 0, 4)
 
 
+def test_connections_after_refusals() -> None:
+    """Twice an hour holds, too, where a connection comes about in between."""
+    site = Site(("h:25",))
+    for now in (0, 1):
+        site.failed(now, refused(), 0.0)
+        site.opened(now)
+
+    assert "" == site.kind
+    assert not site.may_open(HOUR - 1, 0, 0, 4)
+    assert not site.may_log_in(HOUR - 1)
+    assert site.may_open(HOUR, 0, 0, 4)
+    assert site.may_log_in(HOUR)
+
+
 def test_our_own_refusal_is_no_try() -> None:
     """A password that cannot be read was said to nobody."""
     site = Site(("h:25",))

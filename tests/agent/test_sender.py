@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 import ssl
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import pytest
 import trustme
 
 from ssmtp import journal
-from ssmtp.agent import lookout
+from ssmtp.agent import lookout, status
 from ssmtp.agent.link import Switchboard
 from ssmtp.agent.sender import Sender
 from ssmtp.errors import RecipientRefused
@@ -249,6 +252,63 @@ def test_wrong_password(tmp_path: Path) -> None:
 
         assert post.hub.connections <= 2
         assert 5 == len(post.entries())
+
+
+def test_who_waits_hears_of_a_wrong_password(tmp_path: Path) -> None:
+    """What is new while nothing is tried has it said once more why, and soon."""
+    board = Switchboard(str(tmp_path / "sender.sock"))
+    board.start()
+    with sending.post(tmp_path, users={"me": "right"}) as post:
+        post.configure("AuthUser=me", "AuthPass=pw-12345")
+        post.add("m0")
+        try:
+            with post.sender(board.path):
+                until(lambda: board.connected and post.site()["kind"] == "auth")
+                since = int(time.time()) + 1
+                until(lambda: time.time() >= since)
+                board.new(post.add("m1"))
+                until(lambda: status.troubles(str(post.spool), since), 20)
+        finally:
+            board.close()
+
+        assert 1 == post.hub.connections
+
+
+def test_limit_outlives_a_kill(tmp_path: Path) -> None:
+    """What went before a kill -9 counts for RateLimit."""
+    with sending.post(tmp_path) as post:
+        post.configure("RateLimit=5/hour")
+        for number in range(7):
+            post.add(f"m{number}")
+        sender = post.start()
+        until(lambda: len(post.hub.mails) == 5)
+        sender.kill()
+        sender.wait(20)
+
+        status = json.loads((post.spool / "site.json").read_text())
+        assert 5 == len(status["rate"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_signals_of_the_first_moments(tmp_path: Path, number: int) -> None:
+    """What comes before the sender can obey is obeyed then; it does not kill."""
+    words = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]);"
+        "from ssmtp.agent import crew, sender;"
+        "fork = crew.fork;"
+        f"crew.fork = lambda *a: os.kill(os.getpid(), {number:d}) or fork(*a);"
+        "sys.exit(sender.run(sys.argv[2], sys.argv[3], None))"
+    )
+    with sending.post(tmp_path) as post:
+        places = (str(sending.ROOT / "src"), str(post.conf), str(post.spool))
+        sender = subprocess.Popen([sending.PYTHON, "-IS", "-c", words, *places])
+        post.processes.append(sender)
+        if number == signal.SIGHUP:
+            post.add("m")
+            post.drained()
+            sender.terminate()
+
+        assert 0 == sender.wait(20)
 
 
 def test_restart_is_no_third_try_at_another_mailhub(tmp_path: Path) -> None:
@@ -501,6 +561,7 @@ def test_alone_and_at_rest(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
 
         sender.loop.turn = counted  # type: ignore[method-assign]
         until(lambda: len(glances) == 4)
+        sender.stop_wanted = True  # before the others are begun, which would hang
         post.hub.stop_sessions()
 
     assert 2 == post.hub.connections

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.agent.agents import Peer
 
 ROOT = Path(__file__).parents[2]
 
@@ -204,6 +207,40 @@ def test_hangup_starts_both_anew(tmp_path):
         assert 0 == agent.end()
 
 
+def test_hangup_with_a_wrong_configuration(tmp_path):
+    """A mistake in the configuration ends no agent that works; it is told."""
+    conf = tmp_path / "agent.conf"
+    conf.write_text("mailhub=127.0.0.1:1\n")
+    place = tmp_path / "run" / "submit.sock"
+    agent = subprocess.Popen(
+        [
+            *(sys.executable, str(ROOT / "bin" / "ssmtpctl"), "agent", "run"),
+            *("-C", str(conf), "--listen", str(place)),
+            *("--spool", str(tmp_path / "spool")),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert agent.stderr is not None
+    try:
+        said = [agent.stderr.readline()]
+        with Peer(place) as peer:
+            before = peer.reply()
+        conf.write_text("mailhub=127.0.0.1:1\nnonsense=1\n")
+        agent.send_signal(signal.SIGHUP)
+        said.append(agent.stderr.readline())
+        with Peer(place) as peer:
+            after = peer.reply()
+        agent.terminate()
+        code = agent.wait(30)
+    finally:
+        agent.kill()
+        agent.stderr.close()
+
+    assert "unknown key nonsense" in said[1]
+    assert ("220", "220", 0) == (before[:3], after[:3], code)
+
+
 def test_halves_do_not_outlive_the_supervisor(tmp_path):
     """When the supervisor is killed, its halves end, and a new agent may start."""
     with running(tmp_path, acceptor=[], sender=[]) as agent:
@@ -239,6 +276,21 @@ def test_a_second_agent_is_refused(tmp_path):
             listening.submit(str(agent.path))
 
         assert "True" == agent.ask()[0]
+
+
+def test_socket_of_somebody_else_stays(tmp_path):
+    """An agent that ends removes its own socket, and none that took its place."""
+    from ssmtp.agent import listening
+
+    path = tmp_path / "run" / "submit.sock"
+    first = listening.submit(str(path))
+    shutil.rmtree(path.parent)
+    second = listening.submit(str(path))
+    first.close()
+    there = path.exists()
+    second.close()
+
+    assert (True, False) == (there, path.exists())
 
 
 def test_orphans_are_buried(tmp_path):

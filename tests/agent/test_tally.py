@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
 from ssmtp.agent.tally import MINUTE, USERS, Tally
@@ -119,3 +120,35 @@ def test_lock_dies_with_its_holder():
     os.close(write)
 
     assert (1, 1) == tally.added(ALICE)
+
+
+def test_lock_of_one_that_hangs():
+    """Who hangs at the wrong moment stops nobody for longer than a moment."""
+    tally = Tally(shared=True)
+    tally.add(ALICE, 5)
+    out, into = os.pipe()
+    pid = os.fork()
+    if not pid:
+        with tally._lock:
+            os.write(into, b"!")
+            while True:
+                signal.pause()
+    os.read(out, 1)
+    found: list[tuple[int, int]] = []
+
+    def count() -> None:
+        for _ in range(1000):
+            tally.add(ALICE, 5)
+        found.append(tally.added(ALICE))
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    thread.join(20)
+    in_time = list(found)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    thread.join()
+    os.close(out)
+    os.close(into)
+
+    assert [(1001, 5005)] == in_time

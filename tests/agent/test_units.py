@@ -13,6 +13,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SHARE = ROOT / "share"
 HALVES = ("acceptor", "sender")
+# What a user's manager can do for its services, and what only that of the system can.
+BOX = """
+    UMask NoNewPrivileges RestrictNamespaces RestrictRealtime RestrictSUIDSGID
+    LockPersonality MemoryDenyWriteExecute RestrictAddressFamilies
+    SystemCallArchitectures SystemCallFilter LimitCORE MemoryMax TasksMax
+""".split()
+WALLS = """
+    User CapabilityBoundingSet AmbientCapabilities ProtectSystem ReadWritePaths
+    ProtectHome PrivateTmp PrivateDevices DevicePolicy PrivateMounts ProtectClock
+    ProtectHostname ProtectKernelTunables ProtectKernelModules ProtectKernelLogs
+    ProtectControlGroups ProtectProc ProcSubset RemoveIPC KeyringMode
+""".split()
 ANALYZE = shutil.which("systemd-analyze")
 REQUIRED = os.environ.get("SSMTP_USERS") == "1"
 
@@ -79,6 +91,16 @@ def test_exposure(unit, most):
     rated = re.search(r"Overall exposure level for .*: ([0-9.]+) ", said)
     assert rated, said
     assert float(rated[1]) <= most, said
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize(("kind", "keys"), [("system", BOX + WALLS), ("user", BOX)])
+def test_each_half_has_its_box(kind, keys, half):
+    """Nothing that systemd can take away from a half is left to it."""
+    unit = settings(kind, f"ssmtp-{half}.service")
+
+    assert [] == [key for key in keys if key not in unit]
+    assert ["0"] == unit["LimitCORE"]
 
 
 def test_the_acceptor_sees_who_calls():

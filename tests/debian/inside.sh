@@ -125,6 +125,7 @@ bare() {
     apt install /packages/*.deb
     rm /var/spool/ssmtp/queue/0mail
     touch /var/spool/ssmtp/receipts /var/spool/ssmtp/receipts.1
+    touch /var/spool/ssmtp/site.json.new
     apt purge ssmtp-ng ssmtp-ng-mta
     everything >/tmp/after
     is '' "$(diff /tmp/before /tmp/after | grep -v -e '^[0-9]' -e '/etc/[a-z]*-$' || true)"

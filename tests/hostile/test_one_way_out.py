@@ -177,7 +177,7 @@ def test_octets_leave_in_one_place() -> None:
     sockets = ("sock", "self._sock", "link.sock", "channel._sock")
     writes = calls(*(f"{sock}.{verb}" for sock in sockets for verb in send))
 
-    local = {"agent/acceptor.py", "agent/verbs.py"}
+    local = {"agent/acceptor.py", "agent/sessions.py", "agent/verbs.py"}
     assert {"wire/channel.py", "wire/proxy.py"} == found(writes) - local
 
 

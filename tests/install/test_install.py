@@ -423,7 +423,7 @@ def test_mail_that_waits_is_never_removed(system):
     assert "keep    /var/spool/ssmtp, there is mail in it" in run.stdout
     assert "mail\n" == (queue / "0message").read_text()
     (queue / "0message").unlink()
-    for name in ("site.json", "receipts", "receipts.1"):
+    for name in ("site.json", "site.json.new", "receipts", "receipts.1"):
         (queue.parent / name).write_text("{}\n")
     install(system, "--replace", "--agent")
     uninstall(system)

@@ -15,7 +15,8 @@ line in it was written by one system call, so it is true when it is there.
 and `trouble …` when the queue refuses; the next message is tried all the same.
 
 With `step` a point is written to standard output before each call that changes the
-disk, and one octet read from standard input before it is made.
+disk, and one octet read from standard input before it is made. With `short=NUMBER` that
+call that writes takes half of what it is given.
 """
 
 from __future__ import annotations
@@ -78,6 +79,22 @@ def stepped(call: Callable[..., object]) -> Callable[..., object]:
         return call(*arguments, **more)
 
     return wait_and_call
+
+
+def shorten(number: int) -> None:
+    """Let one call write half of what it is given, as a disk or a signal may do."""
+    left = number
+
+    def half(call: Callable[..., int]) -> Callable[..., int]:
+        def write(fd: int, data: bytes, *place: int) -> int:
+            nonlocal left
+            left -= 1
+            most = len(data) // 2 if left == 0 and len(data) > 1 else len(data)
+            return call(fd, memoryview(data)[:most], *place)
+
+        return write
+
+    os.write, os.pwrite = half(os.write), half(os.pwrite)
 
 
 def deliver(queue: Queue, world: int) -> None:
@@ -168,6 +185,9 @@ def main() -> int:
     world = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     if "step" in sys.argv:
         step()
+    for word in sys.argv:
+        if word.startswith("short="):
+            shorten(int(word[6:]))
     os.getpgid(0)  # the system calls count from here on
     try:
         # A message that crashes us three times is given up with the fourth try.

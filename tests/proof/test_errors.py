@@ -58,3 +58,42 @@ def test_failing_in_delivery(tmp_path: Path) -> None:
         finish(stage)
         check_tidy(stage)
         check_delivered(stage)
+
+
+def short_writes(stage: Stage, verb: str) -> list[int]:
+    """Return the numbers of the writes to the queue; the world's do not count."""
+    before = len(stage.lines())
+    names = [name for name, _ in stage.points(verb)]
+    writes = names.count("write") + names.count("pwrite64")
+    return list(range(1, writes - len(stage.lines()) + before + 1))
+
+
+def write_half(stage: Stage, verb: str, number: int) -> None:
+    """Run to the end with one write that takes half; nobody has any trouble."""
+    stage.words = [f"short={number}"]
+    assert 0 == stage.run(verb)
+    stage.words = []
+    assert "trouble" not in [line[0] for line in stage.lines()]
+
+
+@pytest.mark.usefixtures("strace")
+def test_short_writes_in_enqueueing(tmp_path: Path) -> None:
+    """A write that takes less than it was given is gone on with: the file is whole."""
+    for number in sample(short_writes(Stage(tmp_path / "dry"), "enqueue")):
+        stage = Stage(tmp_path / str(number))
+        write_half(stage, "enqueue", number)
+        check_tidy(stage)
+        check_queued(stage)
+
+
+@pytest.mark.usefixtures("strace")
+def test_short_writes_in_delivery(tmp_path: Path) -> None:
+    """A record that is written in two parts is one, and counts."""
+    begin = Stage(tmp_path / "begin")
+    assert 0 == begin.run("enqueue")
+    for number in sample(short_writes(begin.copy(tmp_path / "dry"), "deliver")):
+        stage = begin.copy(tmp_path / str(number))
+        write_half(stage, "deliver", number)
+        finish(stage)
+        check_tidy(stage)
+        check_delivered(stage)

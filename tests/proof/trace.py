@@ -33,6 +33,7 @@ class Stage:
         self.spool = (disk or path) / "spool"
         self.world = path / "world"
         self.hidden = ["hidden"] if hidden else []
+        self.words: list[str] = []  # more of the program
         path.mkdir(parents=True, exist_ok=True)
 
     def copy(self, path: Path) -> Stage:
@@ -50,6 +51,7 @@ class Stage:
             str(self.spool),
             str(self.world),
             *self.hidden,
+            *self.words,
         ]
 
     def run(self, verb: str, *strace: str) -> int:

@@ -7,6 +7,8 @@ import email.policy
 from email.message import EmailMessage, Message
 from typing import Any
 
+import pytest
+
 from ssmtp import bounce
 from ssmtp.bounce import DELAYED, FAILED, Original, Victim
 from ssmtp.stamp import Stamp
@@ -30,7 +32,7 @@ def made(action: str = FAILED, *victims: Victim, **more: Any) -> bytes:
         to=more.pop("to", "bob@example.org"),
         host="client.test",
         domain="example.org",
-        hub="hub.test:465",
+        hub=more.pop("hub", "hub.test:465"),
         now=NOW,
         **more,
     )
@@ -100,6 +102,24 @@ def test_machine_readable() -> None:
     assert "smtp; 550 5.1.1 no" == second["Diagnostic-Code"]
     assert "5.0.0" == third["Status"]
     assert third["Diagnostic-Code"] is None
+
+
+@pytest.mark.parametrize(
+    ("hub", "expected"),
+    [
+        ("hub.test:25", "dns; hub.test"),
+        ("bücher.test:25", "dns; xn--bcher-kva.test"),
+        ("127.0.0.1:25", "dns; [127.0.0.1]"),
+        ("[::1]:25", "dns; [IPv6:::1]"),
+        ("[fe80::1%eth0]:25", "dns; [IPv6:fe80::1]"),
+        ("unix:/run/hub:25", None),
+    ],
+)
+def test_remote_mta(hub: str, expected: str | None) -> None:
+    """The mailhub is a domain, or an address literal (RFC 3464 section 2.3.5)."""
+    _, group = groups(read(made(hub=hub)))
+
+    assert expected == group["Remote-MTA"]
 
 
 def test_delayed() -> None:

@@ -331,7 +331,7 @@ def test_forms_of_a_secret(said: str) -> None:
 
 
 @given(
-    st.text(min_size=1, max_size=20),
+    st.text(min_size=2, max_size=20),
     st.binary(max_size=5),
     st.binary(max_size=5),
 )
@@ -350,6 +350,11 @@ def test_forms_in_order() -> None:
 
     assert sorted(map(len, found), reverse=True) == [*map(len, found)]
     assert {"70c3a4", "70C3A4", "cMOk"} <= {*forms("pä")}
+
+
+def test_forms_of_one_character() -> None:
+    """A password of one character does not make dots of everything."""
+    assert "a b" == hidden("a b", forms("x"))
 
 
 def test_forms_of_what_is_no_text() -> None:
@@ -379,6 +384,15 @@ def test_forms_of_what_is_no_text() -> None:
 def test_pieces_of_a_secret(line: str, shown: str) -> None:
     """The beginning and the end of a secret are hidden too, from 8 characters on."""
     assert shown == hidden(line, ["abcdefghijkl"])
+
+
+@pytest.mark.parametrize("begin", [0, 2])
+def test_what_two_forms_end_with(begin: int) -> None:
+    """The end that forms have in common does not leave the beginning of one."""
+    secret = "Zx9-kängaroo w=t&%~Q7/+"
+    line = hidden(f"you said [{secret[begin:]}]", forms(secret))
+
+    assert "you said [••••]" == line
 
 
 def test_a_secret_made_of_dots() -> None:

@@ -13,7 +13,6 @@ who they are: all of them write as `ListenIdentity`.
 
 from __future__ import annotations
 
-import errno
 import os
 import pwd
 import select
@@ -26,16 +25,15 @@ from collections.abc import Iterable
 from ssmtp import configfile, guard, journal
 from ssmtp.agent import aside, forks, listening, places
 from ssmtp.agent.clerks import Clerks
-from ssmtp.agent.hall import Hall
+from ssmtp.agent.hall import BUSY, Hall
 from ssmtp.agent.link import Switchboard
-from ssmtp.agent.sessions import Sessions, tell
+from ssmtp.agent.sessions import Sessions, refuse, tell
 from ssmtp.agent.tally import Tally
 from ssmtp.config import Config
 from ssmtp.errors import ConfigError
 from ssmtp.spool.queue import Queue
 
 CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: struct ucred
-BUSY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 BREATH = 0.2  # seconds until the next try when descriptors have run out
 
 
@@ -45,6 +43,8 @@ def run(config_path: str, listen: str | None, spool: str | None) -> int:
     `listen` is the path of the submit socket, when none was handed over; `spool` that
     of the queue.
     """
+    # The configuration is read again when it has changed, unasked.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     guard.hide()
     guard.one_heap()
     journal.lasting = True
@@ -90,9 +90,9 @@ class Acceptor:
             self._stop_listening()
             queue.close()
             raise
-        self.clerks = Clerks(self.hall)
-        self._board.joined = self.clerks.joined
         self.sessions = Sessions(self.hall, self.hall.leave)
+        self.clerks = Clerks(self.hall, self.sessions.begin)
+        self._board.joined = self.clerks.joined
         try:
             self._stranger = self._loopback_identity()
             self.clerks.fork(clerks, self._forget)
@@ -215,7 +215,8 @@ class Acceptor:
             sock.close()
             return
         if why := self.hall.enter(uid):
-            _refuse(sock, why)
+            with sock:
+                refuse(sock, why)
         elif not self.clerks.take(sock, uid, len(self.sessions.threads)):
             if not self.sessions.begin(sock, uid):
                 time.sleep(BREATH)
@@ -237,11 +238,3 @@ class Acceptor:
 
 def _is_loopback(host: str) -> bool:
     return host.startswith("127.") or host in ("::1", "::ffff:127.0.0.1")
-
-
-def _refuse(sock: socket.socket, why: str) -> None:
-    with sock:
-        try:
-            sock.send(f"421 4.7.0 {why}; try again later\r\n".encode())
-        except OSError:
-            pass

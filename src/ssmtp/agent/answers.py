@@ -5,7 +5,7 @@
     XDROP ID             remove it for good
     XHOLD ID             do not try it until it is released
     XRELEASE ID          try it again, also one that lies in failed/
-    XFLUSH [ID]          try it, or all, now
+    XFLUSH [ID]          try it, or all of one's own, now
     XLOG WORD            what became of the messages with this id, Message-ID or address
     XSTATUS              how much there is, and how the sender fares
 
@@ -15,8 +15,10 @@ connection; a message of somebody else does not exist for others.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +26,7 @@ from ssmtp import journal
 from ssmtp.agent import receipts, status
 from ssmtp.agent.hall import Hall
 from ssmtp.errors import Failure
+from ssmtp.smtp.outcomes import SENT
 from ssmtp.spool.queue import Entry
 
 VERBS = ("XLIST", "XSHOW", "XDROP", "XHOLD", "XRELEASE", "XFLUSH", "XLOG", "XSTATUS")
@@ -32,6 +35,8 @@ STRANGER = 65534  # also everybody of another user namespace: nobody in particul
 TOLD = ("mailhubs", "state", "kind", "what", "next_step", "next_try")
 LISTED = 10  # recipients in a line of XLIST
 TEXT_MOST = 300  # characters of a reason
+# The record is long: who asks again and again holds up nobody but himself. By uid.
+_TURNS: dict[int, threading.Lock] = {}
 
 
 class Denied(Exception):
@@ -72,7 +77,7 @@ def to(word: str, argument: str, asker: Asker) -> Iterator[str]:
 def _list(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     if argument not in ("", "all"):
         raise Denied(501, "5.5.4", "XLIST takes nothing, or all")
-    owner = asker.owners(argument == "all")
+    owner = asker.owners(argument == "all" or asker.trusted)
     troubles = status.troubles(asker.queue.path)
     for failed in (False, True):
         names = asker.queue.failed_ids(owner) if failed else asker.queue.ids(owner)
@@ -164,7 +169,11 @@ def _drop(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     journal.note(f"{name} was dropped by uid {asker.uid}")
     if entry is not None:
         reply = f"by uid {asker.uid}"
-        dropped = [(number, "dropped", reply) for number in entry.open]
+        dropped = [
+            (number, "dropped", reply)
+            for number, recipient in enumerate(entry.recipients)
+            if recipient.state != SENT
+        ]
         receipts.note(asker.queue.path, entry, dropped)
     yield {"id": name}
 
@@ -189,33 +198,46 @@ def _release(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
 
 def _flush(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     if not argument:
-        # Everybody may ask for it: it costs one probe of the mailhub.
-        asker.hall.link.flush(None)
+        # It costs one probe of the mailhub, and none of the others' mail a try.
+        asker.hall.link.flush(None, None if asker.trusted else asker.uid)
         yield {"sender": _sender(asker)}
         return
     name, failed = _find(argument, asker)
-    entry = None if failed else asker.queue.look(name)
-    if entry is not None and entry.held:
+    entry = asker.queue.look(name, failed=failed)
+    if entry is not None and entry.held and not failed:
         raise Denied(550, "5.5.1", f"{name} is held until it is released")
     if failed and not asker.queue.requeue(name):
         raise _busy(name)
     asker.hall.link.flush(name)
-    yield {"id": name, "sender": _sender(asker)}
+    hubs = entry.mailhubs if entry is not None else []
+    pause = status.auth_pause(hubs, status.troubles(asker.queue.path))
+    yield {"id": name, "sender": _sender(asker), "pause": pause}
 
 
 def _log(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     if not argument.strip("<>"):
         raise Denied(501, "5.5.4", "name a message or an address")
     owner = asker.owners(asker.trusted)
-    known = False
-    for found in _past(argument, asker, owner):
-        known = True
-        yield found
-    for found in _present(argument, asker, owner):
-        known = True
-        yield found
-    if not known:
-        raise Denied(550, "5.1.1", f"nothing is known of {argument[:60]}")
+    if asker.trusted:
+        yield from _known(argument, asker, owner)
+        return
+    with _TURNS.setdefault(asker.uid, threading.Lock()):
+        yield from _known(argument, asker, owner)
+
+
+def _known(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:
+    past = _past(word, asker, owner)
+    found: Iterator[dict[str, Any]] = itertools.chain(
+        past, _present(word, asker, owner)
+    )
+    first = next(found, None)
+    if first is None:
+        # It may have left the queue meanwhile.
+        first = next(found := _past(word, asker, owner), None)
+    if first is None:
+        raise Denied(550, "5.1.1", f"nothing is known of {word[:60]}")
+    yield first
+    yield from found
 
 
 def _past(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:

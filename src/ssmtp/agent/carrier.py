@@ -20,7 +20,7 @@ from ssmtp import configfile, journal
 from ssmtp.agent import aftermath, notices, receipts
 from ssmtp.agent.commits import Commits
 from ssmtp.agent.loop import Loop, boottime
-from ssmtp.agent.pool import Pool
+from ssmtp.agent.pool import LEAVE, Pool, Worker
 from ssmtp.agent.site import Site
 from ssmtp.config import Config, Mailhub
 from ssmtp.errors import Failure, bug
@@ -33,6 +33,8 @@ Verdict = tuple[int, str, str]
 
 STOP_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
+TURN_SECONDS = 60.0  # between two looks whether it came
+NO_TURN = "is not to log in now"
 
 
 class Carrier:
@@ -102,6 +104,14 @@ class Carrier:
 
     def worked(self, pool: Pool) -> None:
         """Note that the mailhub judged a message."""
+        raise NotImplementedError
+
+    def turn(self, worker: Worker) -> Talk:
+        """Wait until a connection may log in; raise `Broken` if it may not."""
+        raise NotImplementedError
+
+    def turn_over(self, worker: Worker) -> None:
+        """Note that a connection has logged in, or will not do so any more."""
         raise NotImplementedError
 
     # -- one message
@@ -205,6 +215,13 @@ class Carrier:
             self.pools[key] = Pool(self, hubs)
         return self.pools[key]
 
+    def logs_in(self) -> bool:
+        """Tell whether connections log in."""
+        config = self.config
+        return (
+            bool(config.auth_user) or (config.auth_method or "").upper() == "EXTERNAL"
+        )
+
     def dispatch(self, now: float) -> None:
         """Let messages that wait have connections."""
         for pool in self.pools.values():
@@ -259,6 +276,9 @@ class Carrier:
             self.give_back(pool)
             for worker in [*pool.idle]:
                 worker.leave()
+            for worker in pool.workers:
+                if worker.relay is None:
+                    worker.wake(LEAVE)  # it waits for its turn in vain
 
     def press(self, now: float) -> None:
         """Break off what has had its time since `stop`."""

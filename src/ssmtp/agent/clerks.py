@@ -10,12 +10,16 @@ is a packet of JSON:
                     {"sender": false}           there is none now
                     {"word": ID, "code": …}     the verdict that was asked for
                     {"end": true}               let all sessions come to their end
-    clerk → first   {"left": uid}               a session has ended
+    clerk → first   {"taken": true}             the connection is mine now
+                    {"taken": false}            there was no descriptor left for it
+                    {"left": uid}               a session has ended
+                    {"renew": true}             the configuration is wrong, look at it
                     {"ask": ID}                 somebody waits for its verdict
                     {"enough": ID}              he waits no more
 
 A clerk whose first process is gone ends as if it was told to. One that dies takes its
-sessions with it, and what was acknowledged is in the queue; the others go on.
+sessions with it, and what was acknowledged is in the queue; the others go on. What it
+had not taken yet the first process holds itself, which keeps each connection so long.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ import sys
 import termios
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +52,8 @@ PATIENCE = 10.0  # seconds beyond those that the first process itself waits
 class Clerk:
     """A clerk as the first process sees it.
 
-    `held` are the uids of its sessions, `asked` what is waited for in some of them.
+    `held` are the uids of its sessions, `asked` what is waited for in some of them;
+    `given` is what it was handed and has not taken yet.
     """
 
     def __init__(self, pid: int, line: socket.socket) -> None:
@@ -55,6 +61,7 @@ class Clerk:
         self.line = line
         self.held: list[int] = []
         self.asked: set[str] = set()
+        self.given: deque[tuple[socket.socket, int]] = deque()
         self.looked = 0.0  # when it was seen to have taken all that it was handed
 
     def listens(self) -> bool:
@@ -67,12 +74,22 @@ class Clerk:
             self.looked = now
         return True
 
+    def says(self) -> bool:
+        """Whether there is something to be heard, be it that it has ended."""
+        poll = select.poll()
+        poll.register(self.line, select.POLLIN)
+        return bool(poll.poll(0))
+
 
 class Clerks:
-    """All clerks, for the main thread of the first process."""
+    """All clerks, for the main thread of the first process.
 
-    def __init__(self, hall: Hall) -> None:
+    `hold` holds the session of a connection in this process.
+    """
+
+    def __init__(self, hall: Hall, hold: Callable[[socket.socket, int], bool]) -> None:
         self.hall = hall
+        self._hold = hold
         self._by_fd: dict[int, Clerk] = {}
 
     def fork(self, count: int, forget: Callable[[], None]) -> None:
@@ -102,27 +119,39 @@ class Clerks:
                 break
             if clerk.listens() and forks.say(clerk.line, {"take": uid}, sock.fileno()):
                 clerk.held.append(uid)
-                sock.close()
+                clerk.given.append((sock, uid))
                 return True
         return False
 
     def hear(self, fd: int) -> bool:
-        """Hear who has left, and who waits for a verdict; False when one has died."""
+        """Hear all that a clerk has to say; False when it has died."""
         clerk = self._by_fd[fd]
-        packet, _ = forks.hear(clerk.line)
-        if not packet:
-            del self._by_fd[fd]
-            self._gone(clerk)
-            return False
-        word = json.loads(packet)
-        if "left" in word:
+        while clerk.says():
+            packet, _ = forks.hear(clerk.line)
+            if not packet:
+                del self._by_fd[fd]
+                self._gone(clerk)
+                return False
+            self._hear(clerk, json.loads(packet))
+        return True
+
+    def _hear(self, clerk: Clerk, word: dict[str, Any]) -> None:
+        if "taken" in word:
+            sock, uid = clerk.given.popleft()
+            if word["taken"]:
+                sock.close()
+            else:
+                clerk.held.remove(uid)
+                self._hold(sock, uid)
+        elif "left" in word:
             clerk.held.remove(word["left"])
             self.hall.leave(word["left"])
+        elif "renew" in word:
+            self.hall.renew()
         elif "enough" in word:
             clerk.asked.discard(word["enough"])
         else:
             self._ask(clerk, word["ask"])
-        return True
 
     def joined(self, sender: socket.socket | None) -> None:
         """Let the clerks tell a sender themselves of what is new."""
@@ -134,6 +163,8 @@ class Clerks:
         """Tell all to let their sessions come to an end."""
         for clerk in self._by_fd.values():
             forks.say(clerk.line, {"end": True})
+            for sock, _ in clerk.given:
+                sock.close()
 
     def join(self) -> None:
         """Wait until all have ended, and see to it that they do."""
@@ -166,6 +197,9 @@ class Clerks:
 
     def _gone(self, clerk: Clerk) -> None:
         clerk.asked.clear()
+        for sock, uid in clerk.given:
+            clerk.held.remove(uid)
+            self._hold(sock, uid)
         for uid in clerk.held:
             self.hall.leave(uid)
         clerk.line.close()
@@ -193,7 +227,7 @@ class _Office:
     def __init__(self, hall: Hall, line: socket.socket) -> None:
         self.line = line
         self.mouth = Mouth()
-        hall.forked(self.mouth, self._verdict)
+        hall.forked(self.mouth, self._verdict, lambda _: self._say({"renew": True}))
         self.hall = hall
         self.sessions = Sessions(hall, self._left)
         self._heard = threading.Condition()
@@ -218,10 +252,9 @@ class _Office:
 
     def _hear(self, word: dict[str, Any], fds: list[int]) -> None:
         if "take" in word:
+            self._say({"taken": bool(fds)})
             if fds:
                 self.sessions.begin(socket.socket(fileno=fds[0]), word["take"])
-            else:  # there was no descriptor left for it
-                self._left(word["take"])
         elif "sender" in word:
             self.mouth.attach(socket.socket(fileno=fds[0]) if fds else None)
         elif "word" in word:

@@ -9,10 +9,12 @@ mailhub, a crash, a time that has not come. Each word is a packet of JSON:
     sender → mate   {"jobs": [ID…], "forced": [ID…], "most": connections}
                     {"recall": true}            forget what has not begun, and say so
                     {"again": true}             read the configuration again
+                    {"turn": true}              log in now; false: do not (`turnstile`)
     mate → sender   {"over": [[ID, {state: n}, verdict, accepted]…], "left": [ID…],
                      "gone": [ID…], "back": [ID…], "yours": [ID…], "look": time,
                      "trouble": [[kind, what, next step, sentence]…], "busy": [what…],
                      "disk": [sentence…], "worked": true, "recalled": true,
+                     "turn": true (it asks for it) or false (it needs it no more),
                      "connections": n, "active": n}
 
 Whose message it is, the lock on its file says and nothing else; so the sender waits for
@@ -37,6 +39,7 @@ from ssmtp.agent import forks, mate
 from ssmtp.agent.link import Word
 from ssmtp.agent.loop import Idle, boottime
 from ssmtp.agent.mate import PACKET_MOST
+from ssmtp.agent.turnstile import Turnstile
 from ssmtp.config import Config
 from ssmtp.spool.queue import Queue
 
@@ -64,7 +67,7 @@ class Line:
         self.out: set[str] = set()
         self.share = self.connections = self.active = 0
         self.recalled = False
-        self.until = math.inf
+        self.until = self.turn_until = math.inf
 
     def hear(self) -> Word | None:
         """Return what was said, None while there is nothing; {} when it has ended."""
@@ -97,6 +100,7 @@ class Crew:
         self.lines = lines
         self.mine: set[str] = set()
         self.lent = 0
+        self.turnstile = Turnstile()
         self.end_by = math.inf
 
     @property
@@ -135,6 +139,9 @@ class Crew:
             if late or (line.recalled and time.monotonic() >= line.until):
                 line.until = math.inf
                 os.kill(line.pid, signal.SIGKILL)
+            elif time.monotonic() >= line.turn_until:
+                line.turn_until = math.inf
+                self._recall(line)  # nobody can log in meanwhile: does it hang?
 
     def share(self, now: float) -> None:
         """Hand messages out, or take them back."""
@@ -249,6 +256,8 @@ class Crew:
         self._troubles(word)
         if line.connections != word["connections"]:
             sender.changed()
+        if "turn" in word:
+            self._turn(line, wanted=word["turn"])
         line.connections, line.active = word["connections"], word["active"]
         line.recalled = line.recalled and "recalled" not in word
 
@@ -263,9 +272,25 @@ class Crew:
             chance = random.random()
             if pool.site.troubled(boottime(), kind, what, next_step, chance):
                 sender.note(sentence, bad=True)
+            sender.give_back(pool)
             sender.changed()
         for sentence in word.get("disk", ()):
             sender.blocked(sentence)
+
+    def _turn(self, line: Line, *, wanted: bool) -> None:
+        """Let a mate log in when its turn has come; what it was refused is known."""
+
+        def give() -> None:
+            may = self.sender.default.site.may_log_in(boottime())
+            if forks.say(line.sock, {"turn": may}) and may:
+                line.turn_until = time.monotonic() + HUNG
+            else:
+                self.turnstile.over(line)
+
+        line.turn_until = math.inf
+        self.turnstile.over(line)
+        if wanted:
+            self.turnstile.ask(line, give)
 
     def _lost(self, line: Line) -> None:
         """Take over what somebody left who has ended."""
@@ -274,6 +299,7 @@ class Crew:
         line.sock.close()
         os.waitpid(line.pid, 0)
         self._take_back(line)
+        self.turnstile.over(line)
         self.sender.look()
         if not self.sender.stopping:
             self.sender.note(

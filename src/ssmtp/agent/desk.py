@@ -200,6 +200,8 @@ class Desk(Conversation):
         )
         if "XFROM" in given:
             options.reverse_path = None
+        elif given.get("XSENDER"):
+            options.reverse_path = from_xtext(given["XSENDER"] or "")
         options.full_name = from_xtext(given.get("XNAME") or "") or None
         options.log_tag = from_xtext(given.get("XTAG") or "") or None
         options.read_recipients = "XREAD" in given

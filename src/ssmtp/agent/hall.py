@@ -8,6 +8,7 @@ about passwords is thrown away at once; the acceptor has no use for them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -27,6 +28,7 @@ PASSWD = "/etc/passwd"
 FRESH = 300.0  # seconds for which an account is believed, for users of no file
 AWAY = 3.0  # seconds for which --wait waits for a sender, or for its word
 SLICE = 0.5  # seconds until --wait looks again how things are
+BUSY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # that passes
 SECRETS = (
     "auth_pass",
     "auth_pass_command",
@@ -171,13 +173,17 @@ class Hall:
         """Give up the places that somebody kept who has died, and all others' too."""
         self._tally.all_go()
 
-    def forked(self, link: Mouth, asks: Asks) -> None:
-        """Be the hall of a process of its own, which asks another one for verdicts."""
+    def forked(self, link: Mouth, asks: Asks, tell: Callable[[str], None]) -> None:
+        """Be the hall of a process of its own, which asks another one for verdicts.
+
+        What is wrong with the configuration goes to `tell`.
+        """
         os.close(self.closing)
         os.close(self._close)
         self.closing, self._close = os.pipe()
         self.link = link
         self._asks = asks
+        self._tell = tell
 
     def verdict(self, name: str, left: Callable[[], bool]) -> Word:
         """Tell the sender of a message, and return what it says of it.
@@ -254,6 +260,10 @@ class Hall:
         try:
             site = direct.site(self.path)
         except Failure as failure:
+            cause = failure.__context__
+            if isinstance(cause, OSError) and cause.errno in BUSY:
+                self._stamp = ()  # nobody has seen what it says: look again
+                return False
             self._tell(f"{failure.sentence()} (what held before still holds)")
             return False
         self._site = _without_secrets(site)

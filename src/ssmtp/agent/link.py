@@ -3,6 +3,7 @@
     acceptor → sender   {"flush": null, "rescan": true}   it listens; look yourself
                         {"new": ID}                  there is a message
                         {"flush": ID} {"flush": null}   try it, or all, now
+                        {"flush": null, "uid": UID}     try all of this user's now
     sender → acceptor   {"done": ID, "code": 250, "status": "2.0.0", "text": "…"}
 
 No mail depends on a word. One that is lost, because the other half is away or does not
@@ -56,9 +57,9 @@ class Mouth:
         """Say that there is a message."""
         self._say({"new": name})
 
-    def flush(self, name: str | None) -> None:
-        """Ask for a message, or all of them, to be tried now."""
-        self._say({"flush": name})
+    def flush(self, name: str | None, uid: int | None = None) -> None:
+        """Ask for a message, all of a user's, or all there are to be tried now."""
+        self._say({"flush": name} if uid is None else {"flush": name, "uid": uid})
 
     def _say(self, word: Word) -> None:
         line = _line(word)

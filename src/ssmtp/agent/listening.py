@@ -34,11 +34,13 @@ class Listener:
         self.socket = listening
         self.path = path
         self.lock = lock
+        self._file = _file(path)
 
     def close(self) -> None:
-        """Stop listening, and remove the socket."""
+        """Stop listening, and remove the socket if it is still ours."""
         try:
-            os.unlink(self.path)
+            if _file(self.path) == self._file:
+                os.unlink(self.path)
         except OSError:
             pass
         self.socket.close()
@@ -102,6 +104,7 @@ def inherited(environ: MutableMapping[str, str] = os.environ) -> list[socket.soc
     """Return the sockets that were handed over to this process, once.
 
     The variables are taken away, so that no child believes them meant for itself.
+    Raises `ConfigError` for a socket that nobody can connect to.
     """
     meant = environ.pop("LISTEN_PID", "") == str(os.getpid())
     count = environ.pop("LISTEN_FDS", "")
@@ -112,7 +115,18 @@ def inherited(environ: MutableMapping[str, str] = os.environ) -> list[socket.soc
     for fd in range(FIRST_FD, FIRST_FD + int(count)):
         os.set_inheritable(fd, False)
         found.append(socket.socket(fileno=fd))
+    for one in found:
+        if not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise ConfigError(
+                "a socket was handed over that nobody can connect to",
+                "let the unit have ListenStream= only, and Accept=no",
+            )
     return found
+
+
+def _file(path: str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
 
 
 def _directory(path: str, owner: tuple[int, int] | None) -> None:

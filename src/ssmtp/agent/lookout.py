@@ -72,6 +72,21 @@ class Lookout:
         self._flush = True
         self._look_at = boottime()
 
+    def flush_of(self, uid: int) -> None:
+        """Find all that one user has, due or not."""
+        search = call(lambda: list(self.sender.queue.ids(uid)))
+        self.sender.loop.start(self._take_all(search), self.sender.surprised)
+
+    def _take_all(self, search: Any) -> Talk:
+        try:
+            found = yield search
+        except SystemTrouble as failure:
+            self.sender.disk_trouble(failure)
+            return
+        for name in found:
+            self.sender.forced.add(name)
+            self.add(name)
+
     def until(self, now: float) -> float:
         """Return when to look again."""
         every = GLANCE_EVERY if self.sender.ear.path is None else LOOK_EVERY

@@ -13,13 +13,14 @@ import socket
 from typing import Any
 
 from ssmtp import journal
-from ssmtp.agent.carrier import Carrier, Talk, Verdict
+from ssmtp.agent.carrier import NO_TURN, TURN_SECONDS, Carrier, Talk, Verdict
 from ssmtp.agent.link import Word
 from ssmtp.agent.loop import LONGEST_WAIT, Idle, boottime
-from ssmtp.agent.pool import Pool
+from ssmtp.agent.pool import GO_ON, Pool, Worker
 from ssmtp.agent.site import Site, kind_of
 from ssmtp.config import Config
 from ssmtp.errors import Failure, SystemTrouble, bug
+from ssmtp.smtp.steps import Broken
 from ssmtp.spool.queue import Claim, Entry, Queue
 
 PACKET_MOST = 1 << 18  # octets
@@ -53,6 +54,8 @@ class Mate(Carrier):
         self._word: Word = {}
         self._told_by = 0.0
         self._told_connections = 0
+        self._asks: Worker | None = None  # for a turn; `_may` is the answer
+        self._may: bool | None = None
 
     def run(self, packet: bytes) -> None:
         """Carry messages until the sender hangs up."""
@@ -104,6 +107,12 @@ class Mate(Carrier):
             self._word["recalled"] = True
         elif "again" in word:
             self._read_again = True
+        elif "turn" in word and self._asks is not None:
+            self._may = word["turn"]
+            if not self._may:
+                self._give_up()
+                self.give_back(pool)
+            self._asks.wake(GO_ON)
 
     def _give_up(self) -> None:
         """Give back what has not begun."""
@@ -235,3 +244,20 @@ class Mate(Carrier):
     def worked(self, pool: Pool) -> None:
         """Tell that the mailhub judges messages."""
         self._word["worked"] = True
+
+    def turn(self, worker: Worker) -> Talk:
+        """Wait until a connection may log in; raise `Broken` if it may not."""
+        if self._asks is not None:
+            raise Broken(NO_TURN)  # begun when there was no login yet
+        self._asks, self._may = worker, None
+        self._word["turn"] = True
+        while self._may is None and not self.stopping:
+            yield Idle(boottime() + TURN_SECONDS)
+        if not self._may:
+            raise Broken(NO_TURN)
+
+    def turn_over(self, worker: Worker) -> None:
+        """Note that a connection has logged in, or will not do so any more."""
+        if worker is self._asks:
+            self._asks = None
+            self._word["turn"] = False

@@ -33,6 +33,10 @@ class Memory:
         """Have it written soon."""
         self._at = 0.0
 
+    def soon(self, now: float) -> None:
+        """Have it written within a second."""
+        self._at = min(self._at, now + 1.0)
+
     def keep(self, now: float) -> None:
         """Write it when it is time for that."""
         if now >= self._at:

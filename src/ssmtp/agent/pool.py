@@ -79,7 +79,7 @@ class Pool:
         wanted -= opening
         ready = len(self.workers) - opening
         most = self.carrier.most(self)
-        login = bool(self.carrier.config.auth_user)
+        login = self.carrier.logs_in()
         while wanted > 0 and self.site.may_open(now, ready, opening, most, login=login):
             Worker(self).start()
             opening += 1
@@ -147,6 +147,7 @@ class Worker:
             self.pool.idle.remove(self)
         if error is not None:
             self.carrier.stumbled_over(error)
+        self.carrier.turn_over(self)
 
     def _run(self) -> Talk:
         pool = self.pool
@@ -164,6 +165,7 @@ class Worker:
             self.relay = relay
             relay.careful = pool.careful
             self.carrier.opened(pool)
+            self.carrier.turn_over(self)
             while (yield from self._next(channel, relay)):
                 pass
         except Broken:
@@ -173,6 +175,9 @@ class Worker:
 
     def _open(self) -> Talk:
         config = self.carrier.fresh_config()
+        if self.usual and self.carrier.logs_in():
+            yield from self.carrier.turn(self)
+            config = self.carrier.fresh_config()
         if self.usual and self.pool is not self.carrier.default:
             raise Broken("is no more the mailhub, and is told no password of another")
         hubs = self.pool.hubs

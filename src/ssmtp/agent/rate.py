@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+SMALL = 1000
+
 
 class Rate:
     """The times of the latest messages, as many as the limit has.
@@ -19,6 +21,11 @@ class Rate:
         """Take another limit, before which those count that went under this one."""
         self._count, self._seconds = limit or (0, 0.0)
         self._times = deque(self._times, maxlen=self._count or None)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the times are so few that each may be written down at once."""
+        return 0 < self._count <= SMALL
 
     def record(self, now: float, wall: float) -> list[int]:
         """Return the times that still count, as times of the wall clock."""

@@ -14,6 +14,7 @@ import fcntl
 import itertools
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring_ascii as quoted
@@ -26,9 +27,13 @@ NAME = "receipts"
 OLD = "receipts.1"
 SIZE_MOST = 10_000_000  # octets in one of the two
 REPLY_MOST = 2000  # characters
+TIME_MOST = 1e11  # seconds; what is beyond is damaged
 TEXTS = ("id", "message_id", "from", "state", "reply", "login")
 NUMBERS = ("time", "queued", "uid")
 STATES = {"doubt": "in-doubt"}  # as people are told
+BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+# Nobody is waited for at the other end of what is no file.
+FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Receipt = dict[str, Any]
 
@@ -83,11 +88,14 @@ def find(spool: str, word: str, owner: int | None) -> Iterator[Receipt]:
 
     `word` is one that `is_meant` knows. A line that a crash has cut off is none.
     """
-    needle = json.dumps(word.strip("<>"))[1:-1].lower().encode()
+    # Letters beyond ASCII have their capitals elsewhere; the others must be there.
+    parts = BEYOND_ASCII.split(word.strip("<>"))
+    needles = [json.dumps(part)[1:-1].lower().encode() for part in parts if part]
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(fd, "rb")) for fd in _files(spool)]
         for line in itertools.chain.from_iterable(files):
-            if word.isascii() and needle not in line.lower():
+            lower = line.lower()
+            if not all(needle in lower for needle in needles):
                 continue
             found = _read(line)
             if found and owner in (None, found["uid"]) and _names(found, word):
@@ -119,8 +127,10 @@ def _read(line: bytes) -> Receipt | None:
         numbers = [found[name] for name in NUMBERS]
     except (ValueError, KeyError, TypeError):
         return None
-    whole = all(isinstance(text, str) for text in texts)
+    whole = isinstance(found["to"], list)
+    whole = whole and all(isinstance(text, str) for text in texts)
     whole = whole and all(isinstance(number, int | float) for number in numbers)
+    whole = whole and all(abs(number) < TIME_MOST for number in numbers)
     return found if whole else None
 
 
@@ -129,7 +139,7 @@ def _files(spool: str) -> list[int]:
     found: list[int] = []
     for name in (NAME, OLD):  # in this order: the first may become the second
         try:
-            fd = os.open(os.path.join(spool, name), os.O_RDONLY | os.O_NOFOLLOW)
+            fd = os.open(os.path.join(spool, name), os.O_RDONLY | FLAGS)
         except FileNotFoundError:
             continue
         if found and os.path.sameopenfile(fd, found[0]):
@@ -157,12 +167,12 @@ def _append(path: str, data: bytes) -> None:
 
 
 def _opened(path: str) -> int:
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o600)
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | FLAGS, 0o600)
 
 
 def _put_away(path: str, fd: int) -> None:
     """Rename a file that is full, unless another process has done so."""
     fcntl.flock(fd, fcntl.LOCK_EX)
-    if os.path.samestat(os.stat(path), os.fstat(fd)):
-        os.rename(path, os.path.join(os.path.dirname(path), OLD))
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(path), os.fstat(fd)):
+            os.rename(path, os.path.join(os.path.dirname(path), OLD))

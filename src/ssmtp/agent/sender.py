@@ -18,17 +18,18 @@ from typing import Any
 
 from ssmtp import configfile, guard, journal
 from ssmtp.agent import aftermath, aside, crew, forks, notices, places, receipts
-from ssmtp.agent.carrier import Carrier, Talk, Verdict
+from ssmtp.agent.carrier import NO_TURN, TURN_SECONDS, Carrier, Talk, Verdict
 from ssmtp.agent.crew import Crew
 from ssmtp.agent.link import Ear
 from ssmtp.agent.lookout import Lookout
 from ssmtp.agent.loop import Idle, boottime
 from ssmtp.agent.memory import Memory
-from ssmtp.agent.pool import Pool
+from ssmtp.agent.pool import GO_ON, Pool, Worker
 from ssmtp.agent.rate import Rate
 from ssmtp.config import Config, Mailhub
 from ssmtp.errors import EX_OK, Failure, SystemTrouble
 from ssmtp.smtp.outcomes import DOUBT
+from ssmtp.smtp.steps import Broken
 from ssmtp.spool.queue import Claim, Entry, Queue
 from ssmtp.values import mailhub
 
@@ -41,6 +42,7 @@ def run(config_path: str, spool: str | None, link: str | None) -> int:
 
     Raises `ConfigError` for a configuration or a queue that cannot be used.
     """
+    early = _held()
     guard.hide()
     guard.one_heap()
     journal.lasting = True
@@ -57,9 +59,19 @@ def run(config_path: str, spool: str | None, link: str | None) -> int:
     queue.recover()
     sender = Sender(config, queue, Ear(link), lines)
     with_signals(sender)
+    for number in early:
+        signal.raise_signal(number)
     sender.run()
     queue.close()
     return EX_OK
+
+
+def _held() -> list[int]:
+    """Keep SIGTERM and SIGHUP until they can be obeyed; return those that came."""
+    early: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: early.append(number))
+    return early
 
 
 def with_signals(sender: Sender) -> None:
@@ -183,6 +195,8 @@ class Sender(Carrier):
         if isinstance(name, str):
             self._nudge()
             self.lookout.add(name)
+            if any(pool.site.kind == "auth" for pool in self.pools.values()):
+                self.memory.soon(boottime())  # who waits for it hears why it waits
         elif word.get("rescan"):
             self.look()
         elif "flush" in word:
@@ -191,6 +205,9 @@ class Sender(Carrier):
                 self.forced.add(name)
                 self._nudge(hard=True)
                 self.lookout.add(name)
+            elif isinstance(word.get("uid"), int):
+                self._nudge(hard=True)
+                self.lookout.flush_of(word["uid"])
             else:
                 self.flush()
 
@@ -279,6 +296,8 @@ class Sender(Carrier):
         news = super().begins(claim)
         if news:
             self.rate.take(boottime())
+            if self.rate.is_small:
+                self.changed()  # before the mailhub hears of it
         return news
 
     def _finish(self, claim: Claim, pool: Pool) -> Talk:
@@ -415,6 +434,19 @@ class Sender(Carrier):
         if pool.site.worked(boottime()):
             self.note(f"{pool.hubs[0]} takes messages again")
             self.changed()
+
+    def turn(self, worker: Worker) -> Talk:
+        """Wait until a connection may log in; raise `Broken` if it may not."""
+        turnstile = self.crew.turnstile
+        turnstile.ask(worker, lambda: worker.wake(GO_ON))
+        while not (mine := turnstile.is_turn_of(worker)) and not self.stopping:
+            yield Idle(boottime() + TURN_SECONDS)
+        if not mine or not worker.pool.site.may_log_in(boottime()):
+            raise Broken(NO_TURN)
+
+    def turn_over(self, worker: Worker) -> None:
+        """Note that a connection has logged in, or will not do so any more."""
+        self.crew.turnstile.over(worker)
 
     # -- trouble, and telling of it
 

@@ -37,8 +37,9 @@ class Sessions:
             thread.start()
         except RuntimeError:  # no more threads
             self.threads.discard(thread)
-            sock.close()
-            self._left(uid)
+            with sock:
+                refuse(sock, "there are too many connections")
+                self._left(uid)
             return False
         return True
 
@@ -53,11 +54,15 @@ class Sessions:
         with sock:
             try:
                 unix = sock.family == socket.AF_UNIX
-                caller = _caller(uid)
+                try:
+                    caller = _caller(uid)
+                except OSError as error:
+                    refuse(sock, f"nobody can tell who you are: {error.strerror}")
+                    return
                 rules = self._rules(unix)
                 Desk(self.hall, sock, rules, caller, submitter=unix).run()
             except OSError:
-                pass  # the client is gone, or nobody can tell who it is
+                pass  # the client is gone
             except Exception as error:  # a mistake of ours ends no other session
                 tell(bug(error).what)
             finally:
@@ -85,6 +90,14 @@ def _caller(uid: int) -> Caller:
         os.close(os.open("/", os.O_RDONLY | os.O_CLOEXEC))
         caller = accounts.caller_of(uid)
     return caller
+
+
+def refuse(sock: socket.socket, why: str) -> None:
+    """Say that there is no session to be had now."""
+    try:
+        sock.send(f"421 4.7.0 {why}; try again later\r\n".encode(), socket.MSG_DONTWAIT)
+    except OSError:
+        pass
 
 
 def tell(sentence: str) -> None:

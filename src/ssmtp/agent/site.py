@@ -70,6 +70,8 @@ class Site:
         With a `login` one after the other: else all would be refused at once when the
         password has been changed, and the account locked.
         """
+        if now < self._auth_from():
+            return False  # though one that had logged in before has come about since
         if self.kind:
             return not busy and not opening and now >= self.next_try
         if opening and (login or not self.is_proven(now)):
@@ -77,6 +79,10 @@ class Site:
         if self.last_ok is None and now < self.next_try:
             return False  # what an earlier run was refused counts
         return busy + opening < most
+
+    def may_log_in(self, now: float) -> bool:
+        """Tell whether a connection may go on that was begun some time ago."""
+        return now >= max(self.next_try if self.kind else 0.0, self._auth_from())
 
     def is_proven(self, now: float) -> bool:
         """Tell whether so short a time ago there was a connection to be had."""
@@ -124,8 +130,13 @@ class Site:
 
     def _wait_for_auth(self) -> None:
         """Put off the next try until the refusals allow it."""
-        if len(self.refusals) >= AUTH_MOST:
-            self.next_try = max(self.next_try, self.refusals[-AUTH_MOST] + HOUR)
+        self.next_try = max(self.next_try, self._auth_from())
+
+    def _auth_from(self) -> float:
+        """Return from when on the refusals allow a try."""
+        if len(self.refusals) < AUTH_MOST:
+            return 0.0
+        return self.refusals[-AUTH_MOST] + HOUR
 
     def opened(self, now: float) -> bool:
         """Note that a connection is ready; True when that ends a trouble."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 from ssmtp.errors import EX_CONFIG, EX_NOPERM, EX_TEMPFAIL
@@ -66,6 +67,18 @@ def troubles(spool: str, since: float = 0.0) -> list[dict[str, Any]]:
     if since and not (isinstance(written, int | float) and written >= int(since)):
         return []
     return [one for one in found["sites"] if one["state"] == "trouble"]
+
+
+def auth_pause(mailhubs: list[str], among: list[dict[str, Any]]) -> int | None:
+    """Return how long a message with these mailhubs waits, whoever wants it tried now.
+
+    That is a time of the wall clock, None if it can be tried.
+    """
+    for one in among:
+        until = one.get("next_try")
+        if one.get("kind") == "auth" and is_of(one, mailhubs):
+            return until if isinstance(until, int) and until > time.time() else None
+    return None
 
 
 def of(

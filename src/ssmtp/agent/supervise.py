@@ -34,6 +34,7 @@ from ssmtp.errors import (
     EX_OK,
     EX_TEMPFAIL,
     EX_USAGE,
+    Failure,
     SystemTrouble,
     UsageError,
 )
@@ -110,7 +111,7 @@ def run(
 ) -> int:
     """Run both halves until SIGTERM or SIGINT; return the exit code.
 
-    SIGHUP starts both anew, with the configuration as it is then.
+    SIGHUP starts both anew, with the configuration as it is then, unless it is wrong.
     """
     whose = account(user)
     config = configfile.load(config_path)
@@ -138,6 +139,7 @@ def run(
             sockets,
             listener.lock,
             say,
+            lambda: configfile.load(config_path),
         ).run()
     finally:
         listener.close()
@@ -174,7 +176,10 @@ def _ourselves() -> list[str]:
 
 
 class Supervisor:
-    """Keeps the halves alive. One thread, woken by signals and by nothing else."""
+    """Keeps the halves alive. One thread, woken by signals and by nothing else.
+
+    `check` raises `Failure` when they had better not be started anew now.
+    """
 
     def __init__(
         self,
@@ -182,8 +187,10 @@ class Supervisor:
         sockets: Sequence[socket.socket],
         lock: int,
         say: Say,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         self.halves = halves
+        self.check = check
         self.sockets = sockets
         self.lock = lock
         self.say = say
@@ -292,6 +299,11 @@ class Supervisor:
         return 0
 
     def _renew(self) -> None:
+        try:
+            self.check()
+        except Failure as failure:
+            self.say(f"{failure.sentence()} (nothing is started anew)")
+            return
         for half in self.halves:
             half.renewed = bool(half.pid)
             half.due, half.pause = 0.0, PAUSE_LEAST

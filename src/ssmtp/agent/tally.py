@@ -11,8 +11,11 @@ import mmap
 import os
 import struct
 import threading
+import time
 
 MINUTE = 60.0
+PATIENCE = 1.0  # seconds for who holds the lock; it takes microseconds
+GLANCE = 0.0002  # seconds between two looks at the lock
 
 USERS = 1024  # of more than these, those that sent nothing for longest are forgotten
 _USED = struct.Struct("=Q")
@@ -121,19 +124,37 @@ class Tally:
 
 
 class _Shared:
-    """A lock between processes, and between the threads of each."""
+    """A lock between processes, and between the threads of each.
+
+    A process that hangs while it holds the lock stops nobody: the others go on without,
+    and may miscount by what they do at the very same moment.
+    """
 
     def __init__(self) -> None:
         self._threads = threading.Lock()
         self._file = os.memfd_create("tally", os.MFD_CLOEXEC)
+        self._hung = False
 
     def __enter__(self) -> None:
         self._threads.acquire()
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            self._hung = not self._taken(0.0 if self._hung else PATIENCE)
         except BaseException:
             self._threads.release()
             raise
+
+    def _taken(self, patience: float) -> bool:
+        until = 0.0
+        while True:
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                now = time.monotonic()
+                until = until or now + patience
+                if now >= until:
+                    return False
+                time.sleep(GLANCE)
 
     def __exit__(self, *_: object) -> None:
         try:

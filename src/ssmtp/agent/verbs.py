@@ -17,6 +17,7 @@ from ssmtp.errors import AuthRefused, Failure, SystemTrouble, UsageError
 
 Row = dict[str, Any]
 LINE_MOST = 1 << 20  # octets
+GREETING_SECONDS = 10.0  # for an agent that hangs
 
 
 def agents(
@@ -39,13 +40,14 @@ def rows(path: str, line: str, timeout: float = 60.0) -> Iterator[Row]:
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(timeout)
+            sock.settimeout(min(timeout, GREETING_SECONDS))
             sock.connect(path)
             with sock.makefile("rb") as stream:
                 _greeted(stream, path)
                 sock.sendall(b"EHLO localhost\r\n")
                 for _ in _reply(stream, path):
                     pass
+                sock.settimeout(timeout)
                 sock.sendall(line.encode() + b"\r\n")
                 for text in _reply(stream, path):
                     if text.startswith("{"):

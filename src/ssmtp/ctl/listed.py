@@ -17,7 +17,6 @@ from ssmtp.spool.keptfile import escape
 
 # Of states, by what a person has to do about them; those that are well are green.
 STYLES = {
-    "corrupt": "bold red",
     "damaged": "bold red",
     "deferred": "yellow",
     "failed": "red",

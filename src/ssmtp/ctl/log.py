@@ -109,6 +109,11 @@ def run(args: argparse.Namespace) -> int:
     found = _found(word, troubles)
     if not found and troubles:
         first = next((one for one in troubles if _is_unheard(one)), troubles[0])
+        if not _is_unheard(first):
+            first.next_step = _(
+                "`ssmtpctl queue` lists what is there; "
+                "the system log has what went out without an agent"
+            )
         raise first
     troubles = [one for one in troubles if _is_unheard(one)]
     if args.json:
@@ -130,7 +135,7 @@ def _found(word: str, troubles: list[Failure]) -> list[Told]:
     if not sockets:
         failure = Failure(
             _("there is no agent, so there is no record of what became of a message"),
-            _("look into the system log"),
+            _("look into the system log, or into the file that LogFile= names"),
         )
         failure.exit_code = EX_UNAVAILABLE
         raise failure

@@ -16,7 +16,7 @@ from typing import Any
 from ssmtp.ctl import complain, listed, queued
 from ssmtp.ctl.queued import Row
 from ssmtp.ctl.retold import retold, sentence
-from ssmtp.ctl.words import _, marked
+from ssmtp.ctl.words import _, counted, marked
 from ssmtp.errors import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, Failure, UsageError
 from ssmtp.options import Options
 from ssmtp.signals import Signals
@@ -49,7 +49,6 @@ States of what the agent has queued:
   in-doubt   the mailhub may have it already; it is sent again all the same
   held       waits until it is released
   failed     given up; its sender was told
-  corrupt    the file is not as it was written; it is never sent
 """
 
 STATES = {
@@ -221,17 +220,22 @@ def retry(args: argparse.Namespace) -> int:
             _("retry takes either ids or --all"), _("`ssmtpctl queue` lists the ids")
         )
     told = []
-    code = EX_OK
+    code, left = EX_OK, 0
     entries = _everything() if args.all else _chosen(args.ids)
     for entry in entries:
         if isinstance(entry, Row):
-            if args.all and entry.told["state"] in ("held", "failed", "corrupt"):
+            if args.all and entry.told["state"] in ("held", "failed"):
+                left += 1
                 continue
             try:
                 answer = queued.command(entry, "XFLUSH")
                 words, result = _("the agent tries it now"), marked("queued")
                 if answer.get("sender") == "away":
                     words = _("it is tried as soon as the sender runs")
+                    code = EX_TEMPFAIL
+                elif until := answer.get("pause"):
+                    words = _("the mailhub has refused the credentials; {next}")
+                    words = words.format(next=queued.when(until))
                     code = EX_TEMPFAIL
             except Failure as failure:
                 words, result = sentence(failure), "queued"
@@ -257,6 +261,13 @@ def retry(args: argparse.Namespace) -> int:
         print(json.dumps(told, indent=2))
     elif not entries:
         print(_("Mail queue is empty"))
+    elif left:
+        words = counted(
+            "{number} message waits for `ssmtpctl queue release`",
+            "{number} messages wait for `ssmtpctl queue release`",
+            left,
+        )
+        print(words.format(number=left))
     return code
 
 

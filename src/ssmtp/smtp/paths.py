@@ -197,6 +197,7 @@ MAIL_PARAMETERS: Table = {
     "AUTH": ("AUTH", _is_auth),
     # What `parcel` makes for an agent of ours.
     "XFROM": ("XSUBMIT", lambda text: text == "NONE"),
+    "XSENDER": ("XSUBMIT", _is_xtext),
     "XNAME": ("XSUBMIT", _is_xtext),
     "XREAD": ("XSUBMIT", lambda text: text is None),
     "XNOTIFY": ("XSUBMIT", _is_notify),

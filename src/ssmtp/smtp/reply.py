@@ -18,7 +18,7 @@ import binascii
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterator
 
 LINE_KEPT = 4096
 LINES_MOST = 100
@@ -188,7 +188,7 @@ def escaped(text: bytes | str) -> str:
     return "".join(c if c.isprintable() else _hex(ord(c)) for c in text)
 
 
-def hidden(line: str, secrets: Iterable[str]) -> str:
+def hidden(line: str, secrets: Collection[str]) -> str:
     """Return a line with dots in the place of secrets.
 
     Who says back what was said may cut it off, or go on in the next line: the beginning
@@ -196,24 +196,34 @@ def hidden(line: str, secrets: Iterable[str]) -> str:
     """
     for secret in secrets:
         line = line.replace(secret, DOTS)
+    # All pieces are found before one is hidden: what is the end of one form of a secret
+    # may be a shorter end of another.
+    found: list[tuple[int, int]] = []
+    back, length = line[::-1], len(line)
+    for secret in secrets:
         if len(secret) > PIECE_LEAST:
-            line = _headless(line, secret)
-            line = _headless(line[::-1], secret[::-1])[::-1]
-    return line
-
-
-def _headless(line: str, secret: str) -> str:
-    """Hide what begins as the secret does, as far as it goes on so."""
+            found += _begun(line, secret)
+            ends = _begun(back, secret[::-1])
+            found += [(length - end, length - start) for start, end in ends]
     shown = ""
-    start = 0
-    while (at := line.find(secret[:PIECE_LEAST], start)) >= 0:
-        shown += line[start:at] + DOTS
-        start = at
+    at = 0
+    for start, end in sorted(found):
+        if start >= at:
+            shown += line[at:start] + DOTS
+        at = max(at, end)
+    return shown + line[at:]
+
+
+def _begun(line: str, secret: str) -> Iterator[tuple[int, int]]:
+    """Yield where a line begins as the secret does, and until where it goes on so."""
+    end = 0
+    while (start := line.find(secret[:PIECE_LEAST], end)) >= 0:
+        end = start
         for char in secret:
-            if line[start : start + 1] != char:
+            if line[end : end + 1] != char:
                 break
-            start += 1
-    return shown + line[start:]
+            end += 1
+        yield start, end
 
 
 def forms(secret: str) -> list[str]:
@@ -239,6 +249,7 @@ def forms(secret: str) -> list[str]:
         # The first and the last character may hold bits of the neighbours.
         bits = 8 * (before + len(octets))
         found.add(text[(8 * before + 5) // 6 : bits // 6])
+    found.discard("")  # a single octet may have only bits of neighbours
     return sorted(found, key=len, reverse=True)
 
 

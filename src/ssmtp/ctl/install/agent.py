@@ -207,7 +207,7 @@ def remove_places(ground: Ground, tell: Tell) -> None:
     if not os.path.isdir(top):
         return
     mail = [name for _, _, files in os.walk(top) for name in files]
-    if set(mail) <= {"site.json", "receipts", "receipts.1"}:
+    if set(mail) <= {"site.json", "site.json.new", "receipts", "receipts.1"}:
         tell("remove", SPOOL)
         ground.remove_tree(SPOOL)
     else:
