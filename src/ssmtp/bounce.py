@@ -18,16 +18,24 @@ from ssmtp.smtp.reply import escaped
 from ssmtp.stamp import Stamp
 
 FULL_MOST = 1 << 20  # octets; of a larger message only the header is sent back
-FAILED, DELAYED = "failed", "delayed"
+FAILED, DELAYED, RELAYED = "failed", "delayed", "relayed"
 
 _SUBJECTS = {
     FAILED: "Your mail could not be delivered",
     DELAYED: "Your mail is delayed",
+    RELAYED: "Your mail was handed on",
 }
+_FIRST = {
+    FAILED: "Your message could not be delivered to:",
+    DELAYED: "Your message has not been delivered yet to:",
+    RELAYED: "Your message, of which you wish to hear, was handed on for:",
+}
+# Classes of status codes, the usual one last (RFC 3463 section 2).
+_CLASSES = {FAILED: ("4", "5"), DELAYED: ("4",), RELAYED: ("2",)}
 
 
 class Victim:
-    """A recipient who did not get the message: address, ORCPT, and why (the reply)."""
+    """A recipient to be told of: address, ORCPT, and what the mailhub said."""
 
     __slots__ = ("address", "orcpt", "reply")
 
@@ -71,8 +79,8 @@ def report(
 ) -> bytes:
     """Return the content of a report, with CRLF line ends.
 
-    `action` is FAILED or DELAYED, and then it is tried `until`. `host` is the name of
-    this machine, `domain` that of the addresses that belong to it.
+    `action` is FAILED, RELAYED, or DELAYED, and then it is tried `until`. `host` is the
+    name of this machine, `domain` that of the addresses that belong to it.
     """
     made = _outer(_SUBJECTS[action], to=to, domain=domain, host=host, now=now)
     made["Auto-Submitted"] = "auto-replied"
@@ -165,13 +173,12 @@ def _words(
     until: Stamp | None,
 ) -> str:
     lines = []
-    if action == FAILED:
-        lines.append("Your message could not be delivered to:")
-    else:
-        lines.append("Your message has not been delivered yet to:")
+    lines.append(_FIRST[action])
     for victim in victims:
         lines += ["", f"  <{victim.address}>", f"    {escaped(victim.reply)}"]
     lines += ["", f"The words behind each address are those of {hub}."]
+    if action == RELAYED:
+        lines.append("It does not confirm deliveries: you hear no more if all is well.")
     if until is not None:
         lines.append(f"It is tried again until {until.date()}; nothing has to be done.")
     lines.append(f"The message was given to this machine on {original.arrived.date()}.")
@@ -236,12 +243,12 @@ def _mta(hub: str) -> str:
 def _status(reply: str, action: str) -> str:
     """Return the enhanced status code (RFC 3463) of a reply as it was noted.
 
-    What is only delayed has none that says "for good".
+    It is one that fits the action.
     """
     code = reply[:3]
     word = reply[4:].partition(" ")[0]
     parts = word.split(".")
-    classes = ("4",) if action == DELAYED else ("4", "5")
+    classes = _CLASSES[action]
     if len(parts) == 3 and all(p.isascii() and p.isdigit() for p in parts):
         if parts[0] in classes:
             return word

@@ -63,14 +63,21 @@ class Post:
         self.conf.write_text(text + "".join(f"{line}\n" for line in lines))
         self.conf.chmod(0o600)
 
-    def add(self, name: str, *to: str, body: bytes = b"body\r\n", **more: Any) -> str:
+    def add(
+        self,
+        name: str,
+        *to: str,
+        body: bytes = b"body\r\n",
+        notify: str | None = None,
+        **more: Any,
+    ) -> str:
         """Queue a message."""
         header = HEADER % (name.encode(), name.encode())
         draft = Draft(
             1000,
             "bob",
             "bob@example.org",
-            [Recipient(address) for address in to or ("ann@example.net",)],
+            [Recipient(address, notify) for address in to or ("ann@example.net",)],
             header=len(header),
             message_id=f"<{name}@x.test>",
             **more,

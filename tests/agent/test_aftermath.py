@@ -69,9 +69,20 @@ def sent(number: int) -> Outcome:
     return Outcome(number, "sent", "250 2.0.0 queued as A1")
 
 
-def settle(queue: Queue, claim: Claim, *outcomes: Outcome, now: float = 0.0) -> None:
+def settle(
+    queue: Queue,
+    claim: Claim,
+    *outcomes: Outcome,
+    now: float = 0.0,
+    confirms: bool = True,
+) -> None:
     made = aftermath.plan(
-        claim.entry, list(outcomes), CONFIG, now or time.time(), chance=0.5
+        claim.entry,
+        list(outcomes),
+        CONFIG,
+        now or time.time(),
+        chance=0.5,
+        confirms=confirms,
     )
     aftermath.carry_out(made, claim, queue, CONFIG, "hub.test:25")
 
@@ -154,6 +165,47 @@ def test_notify(queue: Queue) -> None:
     assert [True, False, False, True] == [
         b"Final-Recipient: rfc822; %d@x.test" % n in text for n in range(4)
     ]
+
+
+def test_notify_of_success(queue: Queue) -> None:
+    """Whom no mailhub will tell of a delivery hears that it was handed on (RFC 3461
+    section 5.2.2); nobody else does, and the message is sent for all that."""
+    wishes = [None, "NEVER", "SUCCESS,FAILURE", "FAILURE,DELAY"]
+    four = [Recipient(f"{n}@x.test", wish) for n, wish in enumerate(wishes)]
+    outcomes = [sent(n) for n in range(4)]
+    settle(queue, add(queue, *four), *outcomes)
+    settle(queue, add(queue, four[0], reverse_path=""), sent(0), confirms=False)
+    confirmed = entries(queue)
+    settle(queue, add(queue, *four), *outcomes, confirms=False)
+    [report] = entries(queue)
+    text = b"".join(queue.content(report.id))
+
+    assert [] == confirmed == entries(queue, failed=True)
+    assert ("warning", "") == (report.kind, report.reverse_path)
+    assert [False, False, True, False] == [
+        b"Final-Recipient: rfc822; %d@x.test" % n in text for n in range(4)
+    ]
+    assert b"Action: relayed\r\nStatus: 2.0.0\r\n" in text
+    assert b"Remote-MTA: dns; hub.test\r\n" in text
+
+
+def test_one_handed_on_and_one_refused(queue: Queue) -> None:
+    """Each of them is reported, once, also when the disk was full in between."""
+    two = [Recipient(f"{name}@x.test", "SUCCESS,FAILURE") for name in "ab"]
+    claim = add(queue, *two)
+    made = aftermath.plan(
+        claim.entry, [sent(0), refused(1)], CONFIG, time.time(), 0.5, confirms=False
+    )
+    with claim:
+        claim.settle(made.records, made.next_try)  # and there we were killed
+    again = queue.claim(claim.id)
+    assert again is not None
+    aftermath.carry_out(aftermath.Plan(), again, queue, CONFIG, "hub.test:25")
+    kinds = sorted(entry.kind for entry in entries(queue))
+    [failed] = entries(queue, failed=True)
+
+    assert ["bounce", "warning"] == kinds
+    assert ["sent", "reported"] == [r.state for r in failed.recipients]
 
 
 def test_ret_full(queue: Queue) -> None:

@@ -194,6 +194,27 @@ def test_recipients_apart(post: Post) -> None:
     assert ["b@x.test"] == failed["to"]
 
 
+def test_success_that_the_mailhub_does_not_tell(tmp_path: Path) -> None:
+    """Who wishes to hear of a delivery hears that it was handed on, without DSN."""
+    offers = tuple(word for word in EXTENSIONS if word != "DSN")
+    with sending.post(tmp_path, extensions=offers) as post, post.sender() as sender:
+        name = post.add("m0", notify="SUCCESS")
+        post.drained()
+        counts = dict(sender.counts)
+        [mail, report] = post.hub.mails
+    facts = [
+        json.loads(line) for line in (post.spool / "receipts").read_text().splitlines()
+    ]
+    [fact] = [fact for fact in facts if fact["id"] == name]
+
+    assert ["ann@example.net"] == mail.recipients
+    assert ("", ["bob@example.org"]) == (report.sender, report.recipients)
+    assert b"Action: relayed" in report.data
+    assert [] == list((post.spool / "failed").iterdir())
+    assert 0 == counts["refused"]
+    assert "sent" == fact["state"]
+
+
 def test_report_goes_at_once(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report does not wait until the queue is looked through again."""
     monkeypatch.setattr(lookout, "LOOK_EVERY", 3600.0)

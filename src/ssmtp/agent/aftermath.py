@@ -25,6 +25,7 @@ from ssmtp.spool.queue import Claim, Draft, Entry, Queue, Recipient
 from ssmtp.stamp import Stamp
 
 EXPIRED = "expired"
+RELAYED = "relayed"  # sent, but nobody will confirm that to who wishes it
 OWED = frozenset((REFUSED, EXPIRED))
 CLOSED = frozenset((*OWED, "reported"))
 CRASHES_MOST = 3
@@ -49,7 +50,9 @@ class Plan:
     @property
     def reports(self) -> bool:
         """Whether a message of our own may come of it, which is queued, too."""
-        return self.warn or any(state in OWED for _, state, _ in self.records)
+        return self.warn or any(
+            state in OWED or state == RELAYED for _, state, _ in self.records
+        )
 
     def sends_all(self, entry: Entry) -> bool:
         """Tell whether every recipient of the message has it now."""
@@ -65,11 +68,18 @@ class Plan:
 
 
 def plan(
-    entry: Entry, outcomes: list[Outcome], config: Config, now: float, chance: float
+    entry: Entry,
+    outcomes: list[Outcome],
+    config: Config,
+    now: float,
+    chance: float,
+    *,
+    confirms: bool = True,
 ) -> Plan:
     """Decide what follows; the outcomes have the numbers of the entry.
 
-    `now` is the wall clock, `chance` from 0.0 to 1.0.
+    `now` is the wall clock, `chance` from 0.0 to 1.0; `confirms` says that the mailhub
+    tells the sender of a delivery, if he wishes that (DSN, RFC 3461).
     """
     made = Plan()
     waits = prompt = False
@@ -84,6 +94,8 @@ def plan(
             else:
                 waits = True
                 prompt = prompt or (sent and _too_many(outcome))
+        elif state == SENT and not confirms and _wishes(entry, outcome.number):
+            state = RELAYED
         made.records.append((outcome.number, state, outcome.text))
         if made.failure is None or outcome.state == REFUSED:
             made.failure = outcome.failure or made.failure
@@ -152,8 +164,13 @@ def carry_out(made: Plan, claim: Claim, queue: Queue, config: Config, hub: str) 
 
 
 def finish(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
-    """Report what was refused, and end a message that nobody waits for any more."""
+    """Report what is to be reported, and end a message that nobody waits for."""
     entry = claim.entry
+    relayed = [n for n, r in enumerate(entry.recipients) if r.state == RELAYED]
+    if relayed:
+        queue.add(*_report(bounce.RELAYED, relayed, claim, config, hub))
+        records = [(n, SENT, entry.recipients[n].reply) for n in relayed]
+        claim.settle(records, entry.next)
     owed = [n for n, r in enumerate(entry.recipients) if r.state in OWED]
     reason = next((_reason(entry, n) for n in owed), "")
     if owed:
@@ -189,6 +206,12 @@ def _wants(entry: Entry, number: int, event: str) -> bool:
         return False  # never a report about a report
     notify = entry.recipients[number].notify
     return notify is None or event in notify.upper().split(",")
+
+
+def _wishes(entry: Entry, number: int) -> bool:
+    """Tell whether the sender wishes to hear of a delivery."""
+    asked = entry.recipients[number].notify is not None
+    return asked and _wants(entry, number, "SUCCESS")
 
 
 def _reason(entry: Entry, number: int) -> str:

@@ -24,7 +24,7 @@ from ssmtp.agent.pool import LEAVE, Pool, Worker
 from ssmtp.agent.site import Site
 from ssmtp.config import Config, Mailhub
 from ssmtp.errors import Failure, bug
-from ssmtp.smtp.outcomes import DOUBT, Result
+from ssmtp.smtp.outcomes import DOUBT, SENT, Result
 from ssmtp.spool.queue import LONGEST, Claim, Entry, Queue
 from ssmtp.trace import Trace
 
@@ -130,11 +130,23 @@ class Carrier:
         self.begun.add(claim.id)
         return True
 
-    def settle(self, claim: Claim, result: Result, hub: str, seconds: float) -> Talk:
-        """Make what became of a message durable, then tell it."""
+    def settle(
+        self,
+        claim: Claim,
+        result: Result,
+        hub: str,
+        seconds: float,
+        *,
+        confirms: bool = True,
+    ) -> Talk:
+        """Make what became of a message durable, then tell it.
+
+        `confirms`: the mailhub tells of a delivery who wishes that.
+        """
         entry, config, queue = claim.entry, self.config, self.queue
+        now, chance = time.time(), random.random()
         made = aftermath.plan(
-            entry, result.outcomes, config, time.time(), random.random()
+            entry, result.outcomes, config, now, chance, confirms=confirms
         )
         doubt = any(outcome.state == DOUBT for outcome in result.outcomes)
         all_sent = made.sends_all(entry)
@@ -160,7 +172,10 @@ class Carrier:
                 self.plan_look(time.time())
         if not doubt:
             self._log(entry, result, made, hub, seconds)
-        states = Counter(state for _, state, _ in made.records)
+        states = Counter(
+            SENT if state == aftermath.RELAYED else state
+            for _, state, _ in made.records
+        )
         verdict = None if made.at_once else notices.verdict(made, entry)
         self.settled(entry.id, states, verdict, accepted=result.receipt is not None)
 

@@ -78,12 +78,7 @@ class Lookout:
         self.sender.loop.start(self._take_all(search), self.sender.surprised)
 
     def _take_all(self, search: Any) -> Talk:
-        try:
-            found = yield search
-        except SystemTrouble as failure:
-            self.sender.disk_trouble(failure)
-            return
-        for name in found:
+        for name in (yield from self._read(search)) or ():
             self.sender.forced.add(name)
             self.add(name)
 
@@ -119,13 +114,10 @@ class Lookout:
         return os.fstat(self.sender.queue.queue.fd).st_mtime_ns
 
     def _take(self, search: Any, wall: float, limit: int) -> Talk:
-        try:
-            found = yield search
-        except SystemTrouble as failure:
-            self.sender.disk_trouble(failure)
+        found = yield from self._read(search)
+        self._looking = False
+        if found is None:
             return
-        finally:
-            self._looking = False
         flush, self._flush = self._flush, False
         for when, name in found:
             if when > wall and not flush:
@@ -137,6 +129,14 @@ class Lookout:
         if len(found) == limit:
             self._flush = flush
             self._look_at = boottime()  # there is more
+
+    def _read(self, request: Any) -> Talk:
+        """Have something read by a thread; None when the disk does not give it."""
+        try:
+            return (yield request)
+        except SystemTrouble as failure:
+            self.sender.disk_trouble(failure)
+            return None
 
     # -- whose mailhub is another
 
@@ -152,13 +152,8 @@ class Lookout:
         sender.loop.start(self._sort_out(look), sender.surprised)
 
     def _sort_out(self, look: Any) -> Talk:
-        try:
-            found = yield look
-        except SystemTrouble as failure:
-            self.sender.disk_trouble(failure)
-            return
-        finally:
-            self._sorting = False
+        found = (yield from self._read(look)) or ()
+        self._sorting = False
         jobs = self.sender.default.jobs
         others = {name: entry for name, entry in found if entry and entry.mailhubs}
         for name, entry in others.items():

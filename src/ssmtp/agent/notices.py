@@ -21,7 +21,7 @@ from ssmtp.smtp import exits
 from ssmtp.smtp.outcomes import SENT, Result
 from ssmtp.spool.queue import Entry, Queue
 
-CODES = {"sent": 250, "refused": 554, "expired": 554, "reported": 554}
+CODES = {"sent": 250, "relayed": 250, "refused": 554, "expired": 554, "reported": 554}
 
 
 def verdict(made: Plan, entry: Entry) -> tuple[int, str, str]:

@@ -268,8 +268,9 @@ class Worker:
         for outcome in result.outcomes:
             outcome.number = numbers[outcome.number]
         self.pool.judged(result)
-        hub = relay.session.hub
-        yield from carrier.settle(claim, result, hub, boottime() - begun)
+        hub, took = relay.session.hub, boottime() - begun
+        confirms = "DSN" in relay.offers and not relay.session.facts.bare
+        yield from carrier.settle(claim, result, hub, took, confirms=confirms)
         return result.usable
 
     def _hand_on(self, claim: Claim) -> Talk:

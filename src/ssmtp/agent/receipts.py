@@ -30,7 +30,7 @@ REPLY_MOST = 2000  # characters
 TIME_MOST = 1e11  # seconds; what is beyond is damaged
 TEXTS = ("id", "message_id", "from", "state", "reply", "login")
 NUMBERS = ("time", "queued", "uid")
-STATES = {"doubt": "in-doubt"}  # as people are told
+STATES = {"doubt": "in-doubt", "relayed": SENT}  # as people are told
 BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 # Nobody is waited for at the other end of what is no file.
 FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -57,7 +57,7 @@ def lines(
     """
     alike: dict[tuple[str, str], list[str]] = {}
     for number, state, reply in records:
-        to = alike.setdefault((state, reply), [])
+        to = alike.setdefault((STATES.get(state, state), reply), [])
         to.append(entry.recipients[number].address)
     # `json.dumps`, which says the same, takes three times as long.
     who = (
@@ -67,7 +67,7 @@ def lines(
         f'"from": {quoted(entry.reverse_path)}'
     )
     return [
-        f'{who}, "state": {quoted(STATES.get(state, state))}, '
+        f'{who}, "state": {quoted(state)}, '
         f'"to": [{", ".join(map(quoted, to))}], "reply": {quoted(reply[:REPLY_MOST])}, '
         f'"mailhub": {quoted(mailhub)}, "seconds": {seconds:.3f}, '
         f'"queue_id": {quoted(queue_id) if queue_id and state == SENT else "null"}}}\n'

@@ -66,10 +66,12 @@ TRAILER_SIZE = len("end: ") + OCTETS_WIDTH + 2 * len(" 01234567") + 1
 
 # What the latest word on a recipient may be. Nothing more is to be done about those
 # that are closed; one that was refused or has expired still is to be told of, until it
-# is `reported`.
+# is `reported`. One that was `relayed` is, too, and has been `sent` then.
 WAITING = "waiting"
 OPEN = frozenset((WAITING, "deferred", "doubt"))
-OUTCOMES = frozenset(("sent", "refused", "expired", "deferred", "doubt", "reported"))
+OUTCOMES = frozenset(
+    ("sent", "relayed", "refused", "expired", "deferred", "doubt", "reported")
+)
 KINDS = frozenset(("message", "bounce", "warning", "notice"))
 
 # Lines that may stand there more than once.

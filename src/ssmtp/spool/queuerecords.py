@@ -85,7 +85,7 @@ def apply(entry: Entry, record: Record) -> None:
         entry.failed, entry.next, entry.crashed = "", 0.0, 0
         entry.held = entry.warned = False
         for recipient in entry.recipients:
-            if recipient.state != "sent":
+            if recipient.state not in ("sent", "relayed"):
                 recipient.state = WAITING
 
 
