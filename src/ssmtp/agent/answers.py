@@ -79,12 +79,18 @@ def _list(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
         raise Denied(501, "5.5.4", "XLIST takes nothing, or all")
     owner = asker.owners(argument == "all" or asker.trusted)
     troubles = status.troubles(asker.queue.path)
+    for entry, failed in _entries(asker, owner):
+        yield row(entry, failed, asker.hall, troubles)
+
+
+def _entries(asker: Asker, owner: int | None) -> Iterator[tuple[Entry, bool]]:
+    """Yield what a user has, or all: what is queued, then what has failed."""
     for failed in (False, True):
         names = asker.queue.failed_ids(owner) if failed else asker.queue.ids(owner)
         for name in sorted(names):
             entry = asker.queue.look(name, failed=failed)
             if entry is not None:
-                yield row(entry, failed, asker.hall, troubles)
+                yield entry, failed
 
 
 def row(
@@ -253,17 +259,12 @@ def _past(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]
 def _present(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:
     """Yield what `XLIST` tells of the messages that are meant and are still here."""
     troubles = status.troubles(asker.queue.path)
-    for failed in (False, True):
-        names = asker.queue.failed_ids(owner) if failed else asker.queue.ids(owner)
-        for name in sorted(names):
-            entry = asker.queue.look(name, failed=failed)
-            if entry is None:
-                continue
-            to = [recipient.address for recipient in entry.recipients]
-            addresses = [entry.reverse_path, *to]
-            if receipts.is_meant(word, name, entry.message_id, addresses):
-                told = row(entry, failed, asker.hall, troubles)
-                yield {"now": {**told, "to": _named(to, word)}}
+    for entry, failed in _entries(asker, owner):
+        to = [recipient.address for recipient in entry.recipients]
+        addresses = [entry.reverse_path, *to]
+        if receipts.is_meant(word, entry.id, entry.message_id, addresses):
+            told = row(entry, failed, asker.hall, troubles)
+            yield {"now": {**told, "to": _named(to, word)}}
 
 
 def _named(addresses: list[str], word: str) -> list[str]:
