@@ -55,6 +55,7 @@ SAMPLES: dict[str, tuple[str, str] | tuple[str, str, str]] = {
     "RateLimit": (OURS, "20/min", NONE),
     "QueueLifetime": (OURS, "2d"),
     "WarningAfter": (OURS, "1h"),
+    "HoldInDoubt": (OURS, "yes"),
     "MaxQueuedMessages": (OURS, "200"),
     "MaxQueuedSize": (OURS, "20M"),
     "MaxMessagesPerMinute": (OURS, "60"),

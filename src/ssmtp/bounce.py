@@ -30,6 +30,13 @@ _FIRST = {
     DELAYED: "Your message has not been delivered yet to:",
     RELAYED: "Your message, of which you wish to hear, was handed on for:",
 }
+# How the part for programs begins, and how if it is more than ASCII (RFC 6533
+# section 4); the generator knows the first form alone.
+_ASCII_FACTS = b"\r\nContent-Type: message/delivery-status\r\n"
+_FACTS = (
+    b"\r\nContent-Type: message/global-delivery-status\r\n"
+    b"Content-Transfer-Encoding: 8bit\r\n"
+)
 # Classes of status codes, the usual one last (RFC 3463 section 2).
 _CLASSES = {FAILED: ("4", "5"), DELAYED: ("4",), RELAYED: ("2",)}
 
@@ -92,7 +99,8 @@ def report(
     made.attach(_part("text/plain", _words(action, victims, original, hub, until)))
     status = Message()
     status["Content-Type"] = "message/delivery-status"
-    for group in _machine(action, victims, original, host, hub, now, until):
+    groups = _machine(action, victims, original, host, hub, now, until)
+    for group in groups:
         status.attach(group)
     made.attach(status)
     kind = "text/rfc822-headers" if original.content is None else "message/rfc822"
@@ -103,7 +111,11 @@ def report(
     if not shown.isascii():
         part["Content-Transfer-Encoding"] = "8bit"
     made.attach(part)
-    return _flat(made).replace(place.encode(), shown)
+    text = _flat(made)
+    facts = [text for group in groups for _, text in group.raw_items()]
+    if not all(map(str.isascii, facts)):
+        text = text.replace(_ASCII_FACTS, _FACTS)
+    return text.replace(place.encode(), shown)
 
 
 def notice(
@@ -216,7 +228,10 @@ def _machine(
             name = _mta(hub)
             if name:
                 group["Remote-MTA"] = f"dns; {name}"
-            group["Diagnostic-Code"] = f"smtp; {_header_text(victim.reply)}"
+            said = victim.reply
+            if victim.address.isascii():
+                said = said.encode("ascii", "replace").decode()
+            group["Diagnostic-Code"] = f"smtp; {_header_text(said)}"
         group["Last-Attempt-Date"] = now.date()
         if until is not None:
             group["Will-Retry-Until"] = until.date()

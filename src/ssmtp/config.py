@@ -97,6 +97,7 @@ class Config:
     rate_limit: tuple[int, float] | None
     queue_lifetime: float
     warning_after: float
+    hold_in_doubt: bool
     max_queued_messages: int
     max_queued_size: int
     max_messages_per_minute: int

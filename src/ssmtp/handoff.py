@@ -22,7 +22,7 @@ from __future__ import annotations
 import posix
 
 from ssmtp import configfile
-from ssmtp.errors import Deferred, Failure, InDoubt, SiteTrouble
+from ssmtp.errors import Deferred, Failure, InDoubt, MailhubRefused, SiteTrouble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def road(request: Request) -> Road | None:
     named = options.config_path or environ.get("SSMTP_CONF") or usual
     text = _readable(named)
     delivery, path = _keys(text, named)
-    if delivery == "direct":
-        return None
+    if delivery not in ("auto", "agent"):
+        return None  # direct, or a mistake, which that road tells
     if delivery != "agent" and (
         named != usual or options.auth_user or options.auth_pass or options.auth_method
     ):
@@ -233,7 +233,8 @@ def submit(way: Road, request: Request, intake: Intake) -> Receipt:
     except Again as again:
         raise Unreachable(f"{hub} does not speak as an agent does") from again
     except Failure as failure:
-        if dialogue.session.stage == "session" and isinstance(failure, SiteTrouble):
+        nobody = isinstance(failure, (SiteTrouble, MailhubRefused))
+        if dialogue.session.stage == "session" and nobody:
             raise Unreachable(failure.what, "try again later") from failure
         if _ended_before(failure):
             words = f"{hub} ended the session: {failure.reply}"

@@ -383,6 +383,15 @@ AGENT_KEYS: tuple[Key, ...] = (
         "After how long a message that waits is told of, once, to its sender.",
     ),
     Key(
+        "HoldInDoubt",
+        "hold_in_doubt",
+        "yes or no",
+        False,
+        "Whether a message that the mailhub may have taken, but did not say so, is held"
+        " until somebody releases or drops it. With no, it is sent again and may arrive"
+        " twice.",
+    ),
+    Key(
         "MaxQueuedMessages",
         "max_queued_messages",
         "number",

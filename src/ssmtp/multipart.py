@@ -196,7 +196,7 @@ class _Parts:
                 return lines
             self.boundaries.append((_delimiter(parts), kind == _DIGEST))
             self.place = _OUTSIDE
-        elif kind.startswith("message/"):
+        elif kind.startswith("message/") and not kind.startswith("message/global"):
             return lines
         else:
             self.place = _TEXT

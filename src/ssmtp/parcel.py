@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ssmtp.options import Options
 
 ODD_MOST = 300  # characters of what is no address; the line of MAIL has its limit
+RECIPIENTS_MOST = 10_000  # that an agent takes in one message (smtp.rules)
 
 # What may stand in an address argument that needs no parser.
 _PLAIN = frozenset(
@@ -107,6 +108,11 @@ class Envelope:
             raise UsageError(
                 "nobody to send to: no recipient given",
                 "name one as an argument, or give -t to read them from the header",
+            )
+        if len(paths) > RECIPIENTS_MOST and len({*paths}) > RECIPIENTS_MOST:
+            raise InputRefused(
+                f"there are more than {RECIPIENTS_MOST} recipients",
+                "send the message in several parts",
             )
         given = (options.reverse_path or "").strip()
         try:

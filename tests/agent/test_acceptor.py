@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import json
 import os
+import platform
 import pwd
 import resource
+import select
+import signal
 import socket
 import threading
 import time
+import types
 
 import pytest
 
 from ssmtp import direct
-from ssmtp.agent import verbs
+from ssmtp.agent import acceptor as acceptors
+from ssmtp.agent import link, verbs
 from ssmtp.agent.acceptor import Acceptor
+from ssmtp.agent.answers import PACE
 from ssmtp.errors import AuthRefused, ConfigError, SystemTrouble, UsageError
 from ssmtp.spool.queue import Draft, Recipient
 from tests.agent.agents import PYTHON, ROOT, STRANGERS, Box, Peer
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: other users")
 ALICE, BOB = STRANGERS
+TGKILL = {"x86_64": 234, "aarch64": 131, "riscv64": 131}.get(platform.machine())
 
 
 @contextlib.contextmanager
@@ -344,6 +353,24 @@ def test_who_ends_meanwhile_counts_once(box, monkeypatch):
     assert 1 == found[0]
 
 
+def test_recipients_take_room_too(box):
+    """Many recipients are no way to fill more of the disk than one's part."""
+    box.configure("MaxQueuedSize=100K")
+    box.start()
+    names = [f"RCPT TO:<{'x' * 60}{number}@d.example>" for number in range(100)]
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(Peer(box.socket)).greet() for _ in range(20)]
+        for peer in peers:
+            peer.say("MAIL FROM:<a@b.example>", *names)
+        for peer in peers:
+            peer.socket.sendall(b"BDAT 14 LAST\r\nSubject: x\r\n\r\n")
+        answers = [peer.reply() for peer in peers]
+    taken = sum(entry.size for entry in box.entries())
+
+    assert {"250", "452"} == {answer[:3] for answer in answers}
+    assert 90_000 < taken < 100 << 10
+
+
 @pytest.mark.parametrize(
     ("limit", "content", "most"),
     [("MaxQueuedMessages=5", "", 5), ("MaxQueuedSize=1M", "x" * 400_000 + "\r\n", 2)],
@@ -425,6 +452,40 @@ def test_slow_client(box):
     assert [] == box.entries()
 
 
+@pytest.mark.parametrize("first", ["", "BDAT 100000\r\n"])
+def test_command_that_never_ends(box, first):
+    """Who dribbles a command, or what belongs to none, is sent away, too."""
+    with inside(box, idle_seconds=0.5):
+        begun = time.monotonic()
+        with Peer(box.socket).greet() as peer:
+            peer.socket.sendall(first.encode())
+            with contextlib.suppress(OSError):
+                while not _readable(peer.socket) and time.monotonic() < begun + 4:
+                    peer.socket.sendall(b"x")
+            peer.socket.settimeout(0.1)
+            answer = peer.reply()
+
+    assert "421 4.3.2 you took too long" == answer
+
+
+def test_message_that_is_too_big_and_never_ends(box):
+    """What will be refused has no more time to come than any other message."""
+    box.configure("MaxMessageSize=1K")
+    with inside(box, idle_seconds=5, message_seconds=0.5):
+        with Peer(box.socket).greet() as peer:
+            peer.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA")
+            begun = time.monotonic()
+            peer.socket.sendall(b"x" * 3000)
+            with contextlib.suppress(OSError):
+                while not _readable(peer.socket) and time.monotonic() < begun + 4:
+                    peer.socket.sendall(b"x\r\n")
+            peer.socket.settimeout(0.1)
+            answer = peer.reply()
+
+    assert "421 4.3.2 you took too long" == answer
+    assert [] == box.entries()
+
+
 def test_time_of_a_message_that_is_no_more(box):
     """A message that is given up, or refused, has no time that could be over."""
     box.configure("MaxQueuedSize=1M")
@@ -441,8 +502,6 @@ def test_time_of_a_message_that_is_no_more(box):
 
 
 def _readable(sock: socket.socket) -> bool:
-    import select
-
     return bool(select.select([sock], [], [], 0.1)[0])
 
 
@@ -483,6 +542,19 @@ def test_sigterm(box):
     assert not box.socket.exists()
 
 
+@pytest.mark.skipif(TGKILL is None, reason="the number of tgkill(2) is not known")
+def test_sigterm_of_another_thread(box):
+    """SIGTERM ends it though the main thread is not the one that is interrupted."""
+    box.start()
+    assert box.process is not None
+    pid = box.process.pid
+    [other, *_] = {*map(int, os.listdir(f"/proc/{pid}/task"))} - {pid}
+    ctypes.CDLL(None).syscall(TGKILL, pid, other, signal.SIGTERM)
+
+    assert 0 == box.process.wait(10)
+    assert not box.socket.exists()
+
+
 def test_message_that_outlasts_the_agent(box):
     """Who is cut off at the end of the agent hears that this is why."""
     with inside(box, grace_seconds=0.2):
@@ -493,6 +565,54 @@ def test_message_that_outlasts_the_agent(box):
     peer.close()
 
     assert "421 4.3.2 the agent is being restarted, try again" == answer
+
+
+def test_message_that_begins_when_the_agent_ends(box):
+    """Who goes on with another message hears in time that there is no time for it."""
+    head = "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 14 LAST\r\n"
+
+    def go_on() -> None:
+        until = time.monotonic() + 10
+        while not acceptor.hall._ending and time.monotonic() < until:
+            time.sleep(0.01)
+        peer.socket.sendall(f"Subject: x\r\n\r\n{head}".encode())
+
+    with inside(box, grace_seconds=0.5) as acceptor:
+        peer = Peer(box.socket).greet()
+        peer.socket.sendall(head.encode())
+        answers = [peer.reply(), peer.reply()]
+        thread = threading.Thread(target=go_on)
+        thread.start()
+    thread.join()
+    peer.socket.settimeout(0.1)
+    answers += [peer.reply() for _ in range(4)]
+    peer.close()
+
+    assert ["250"] * 5 + ["421"] == [answer[:3] for answer in answers]
+
+
+def test_no_memory_to_wait_with(box, monkeypatch):
+    """When memory is short for a moment, the acceptor waits, and goes on."""
+    errors = [errno.ENOMEM] * 2
+
+    class Poll:
+        def __init__(self) -> None:
+            self.real = select.poll()
+            self.register = self.real.register
+
+        def poll(self) -> list[tuple[int, int]]:
+            if errors:
+                number = errors.pop()
+                raise OSError(number, os.strerror(number))
+            return self.real.poll()
+
+    short = types.SimpleNamespace(poll=Poll, POLLIN=select.POLLIN)
+    monkeypatch.setattr(acceptors, "select", short)
+    with inside(box), Peer(box.socket).greet() as peer:
+        answer = peer.message()[2]
+
+    assert "250" == answer[:3]
+    assert [] == errors
 
 
 def test_no_descriptors_left(box):
@@ -627,6 +747,38 @@ def seated(box: Box) -> Peer:
         peer.close()
 
 
+@pytest.mark.parametrize("text", ["", "hostname=box.test\n"])
+def test_configuration_that_is_just_being_written(box, text):
+    """A file that was emptied, to be written in a moment, costs no mail."""
+    box.start()
+    box.own.write_text(text)
+    during = box.sendmail("a@b.example")
+    box.configure("MaxQueuedMessages=1")
+    after = box.sendmail("a@b.example")
+
+    assert (0, b"") == (during.returncode, during.stderr)
+    assert "no mailhub is set any more" in box.log()
+    assert b"MaxQueuedMessages" in after.stderr
+
+
+@needs_root
+def test_configuration_that_becomes_readable(box):
+    """Who is told that the file cannot be read need not write it anew after that."""
+    os.chown(box.place, ALICE, ALICE)
+    box.start(ALICE)
+    box.configure("MaxQueuedMessages=1")
+    box.own.chmod(0o600)
+    before = [box.sendmail("a@b.example").returncode for _ in range(2)]
+    told = box.log()
+    box.own.chmod(0o644)
+    after = box.sendmail("a@b.example")
+
+    assert [0, 0] == before
+    assert "cannot be read" in told
+    assert 75 == after.returncode
+    assert b"MaxQueuedMessages" in after.stderr
+
+
 def test_configuration_changes_while_it_is_read(box, monkeypatch):
     """What is written behind the back of who reads is read the next time."""
     read = direct.site
@@ -739,6 +891,80 @@ def test_trouble_with_the_mailhub(box):
 
     assert ("no way", 9) == (row["reason"], row["next"])
     assert ("", None) == (again["reason"], again["next"])
+
+
+def test_why_it_waits_for_the_others(box):
+    """What was said of those who have it, or never will, is no reason to wait."""
+    box.start()
+    box.sendmail("a@b.example", "c@d.example", "e@f.example", "g@h.example")
+    queue = box.queue()
+    claim = queue.claim(box.entries()[0].id)
+    assert claim is not None
+    reasons = []
+    for number, state, reply in (
+        (0, "sent", "250 2.0.0 ok"),
+        (1, "reported", "550 5.1.1 no"),
+        (2, "deferred", "451 4.2.0 later"),
+    ):
+        with claim:
+            claim.settle([(number, state, reply)], time.time() + 60)
+        [row] = verbs.call(str(box.socket), "XLIST")
+        reasons.append(row["reason"])
+        claim = queue.claim(row["id"])
+        assert claim is not None
+    claim.release()
+    queue.close()
+
+    assert ["", "", "451 4.2.0 later"] == reasons
+
+
+def test_rate_limit_is_why_it_waits(box):
+    """Of a message that `RateLimit` holds up it is told why, and until when."""
+    box.start()
+    box.sendmail("a@b.example")
+    soon, past = int(time.time()) + 50, int(time.time()) - 1
+    rows = []
+    for until in (soon, past, None, "x"):
+        (box.spool / "site.json").write_text(json.dumps({"rate_until": until}))
+        rows += verbs.call(str(box.socket), "XLIST")
+    (box.spool / "site.json").write_text(json.dumps({"rate_until": soon}))
+    queue = box.queue()
+    claim = queue.claim(box.entries()[0].id)
+    assert claim is not None
+    with claim:
+        claim.settle([(0, "deferred", "451 4.2.0 later")], soon + 10.0)
+    queue.close()
+    [tried] = verbs.call(str(box.socket), "XLIST")
+
+    found = [("RateLimit" in row["reason"], row["next"]) for row in rows]
+    assert [(True, soon), (False, None), (False, None), (False, None)] == found
+    assert "451 4.2.0 later" == tried["reason"]
+    assert soon < tried["next"]
+
+
+@needs_root
+def test_who_pushes_without_end(box):
+    """One user's wishes come to the sender at a pace; root's come at once."""
+    box.start()
+    ear = link.Ear(str(box.socket.parent / "sender.sock"))
+    assert ear.words(5)
+    os.seteuid(ALICE)
+    try:
+        peer = Peer(box.socket).greet()
+    finally:
+        os.seteuid(0)
+    begun = time.monotonic()
+    answers = peer.say(*["XFLUSH"] * 30)
+    took = time.monotonic() - begun
+    said: list[object] = []
+    while len(said) < 30 and (words := ear.words(5)):
+        said += [word.get("uid") for word in words]
+    peer.close()
+    ear.close()
+
+    assert {"250"} == {answer[:3] for answer in answers}
+    assert [ALICE] * 30 == said
+    assert took >= 30 * PACE
 
 
 def test_verbs_that_fail(agent, tmp_path):

@@ -276,6 +276,23 @@ def test_doubt_is_tried_again(queue: Queue) -> None:
     assert "doubt" == entries(queue)[0].recipients[0].state
 
 
+def test_doubt_is_held(queue: Queue) -> None:
+    """With HoldInDoubt=yes nobody gets a message in doubt before it is released."""
+    text = b"Mailhub=hub.test\nHoldInDoubt=yes\n"
+    config = configuration.parse(text, "x.conf")
+    claim = add(queue, *(Recipient(f"{n}@x.test") for n in range(3)))
+    doubt = Outcome(0, "doubt", "no answer", InDoubt("in doubt: no answer"))
+    made = aftermath.plan(claim.entry, [doubt, sent(1)], config, time.time(), 0.5)
+    aftermath.carry_out(made, claim, queue, config, "hub.test")
+
+    assert not made.at_once
+    (entry,) = entries(queue)
+    assert (True, True, [0, 2]) == (entry.held, entry.in_doubt, entry.open)
+    queue.release(entry.id)
+    (entry,) = entries(queue)
+    assert (False, False, [0, 2]) == (entry.held, entry.in_doubt, entry.open)
+
+
 def test_too_many_recipients(queue: Queue) -> None:
     """Those whom the mailhub does not take at once follow at once (RFC 5321)."""
     three = [Recipient(f"{name}@x.test") for name in "abc"]
@@ -305,6 +322,39 @@ def test_few_at_once(queue: Queue) -> None:
         claim.settle(made.records, made.next_try)
 
     assert {0, 1, 2, 3, 4} == seen
+
+
+def test_pauses_do_not_count_transactions(queue: Queue) -> None:
+    """Who has to wait waits as after one try, however many transactions it took."""
+    ten = [Recipient(f"r{number}@x.test") for number in range(10)]
+    claim = add(queue, *ten)
+    name, planned = claim.id, []
+    for number in [*range(10), 3, 5]:
+        claim.begin()
+        now = time.time()
+        made = aftermath.plan(claim.entry, [deferred(number)], CONFIG, now, chance=0.5)
+        claim.settle(made.records, made.next_try)
+        planned.append(round(made.next_try - now))
+        claim.release()
+        claim = queue.claim(name)  # type: ignore[assignment]
+
+    assert [*[0] * 9, 60, 300, 900] == planned
+
+
+def test_pauses_of_a_new_life(queue: Queue) -> None:
+    """What was given up and is sent again is tried as often as a new message."""
+    claim = add(queue)
+    for _ in range(10):
+        claim.begin()
+        claim.settle([(0, "deferred", "450 4.2.1 full")], time.time() + 60)
+    claim.to_failed("expired")
+    assert queue.requeue(claim.id)
+    again = queue.claim(claim.id)
+    assert again is not None
+    again.begin()
+    settle(queue, again, deferred(0))
+
+    assert entries(queue)[0].next < time.time() + 80
 
 
 def test_warning(queue: Queue) -> None:
@@ -342,6 +392,21 @@ def test_expired(queue: Queue) -> None:
     assert 1 == len(entries(queue, failed=True))
 
 
+def test_all_expire_together(queue: Queue) -> None:
+    """With the last try of one recipient the others, too, have theirs at once."""
+    now = time.time()
+    two = [Recipient(f"{name}@x.test") for name in "ab"]
+    claim = add(queue, *two, time=int(now) - 5 * 86400)
+    for _ in range(25):
+        claim.begin()
+        claim.settle([(n, "deferred", "450 4.2.1 full") for n in (0, 1)], now)
+    made = aftermath.plan(claim.entry, [deferred(1)], CONFIG, now, chance=0.5)
+
+    assert [(1, "expired")] == [record[:2] for record in made.records]
+    assert made.at_once
+    assert now == made.next_try
+
+
 def test_verdict(queue: Queue) -> None:
     """Whoever waits hears the worst of it, whichever transaction it was in."""
     both = Recipient("ann@example.net"), Recipient("bob@example.net")
@@ -363,18 +428,34 @@ def test_verdict(queue: Queue) -> None:
 
 
 def test_verdict_says_whose_fault_it_is(queue: Queue) -> None:
-    """The exit code of --wait is the one that the direct road has for a refusal."""
-    reply, entry = Reply(554, ["5.7.1 no"]), add(queue).entry
-    for failure in (
-        RecipientRefused("nobody of that name", reply=reply),
-        MessageRefused("spam", reply=reply),
-        InputRefused("too large"),
-    ):
-        made = aftermath.Plan()
-        made.records, made.failure = [(0, "refused", str(reply))], failure
-        code, status, _ = verdict(made, entry)
+    """The exit code of --wait is the one that the direct road has for a refusal.
 
-        assert type(failure) is exits.kind(Reply(code, [f"{status} no"]))
+    That is by what was refused. The status that the mailhub gives its reply may be one
+    that means something else between the agent and its client.
+    """
+    entry = add(queue).entry
+    for word in ("5.7.1", "5.1.0", "5.1.1", "5.3.4", "5.5.4", "5.6.0", "5.7.8"):
+        reply = Reply(550, [f"{word} no"])
+        for failure in (
+            RecipientRefused("nobody of that name", reply=reply),
+            MessageRefused("spam", reply=reply),
+            InputRefused("too large"),
+        ):
+            made = aftermath.Plan()
+            made.records, made.failure = [(0, "refused", str(reply))], failure
+            code, status, _ = verdict(made, entry)
+
+            assert type(failure) is exits.kind(Reply(code, [f"{status} no"]))
+
+
+def test_verdict_of_a_deferral_is_not_taken_for_our_own(queue: Queue) -> None:
+    """A mailhub that cannot read its configuration says nothing about ours."""
+    made, entry = aftermath.Plan(), add(queue).entry
+    for _, status in exits.REPLIES.values():
+        made.records = [(0, "deferred", f"451 {status} not now")]
+        code, found, _ = verdict(made, entry)
+
+        assert Deferred is exits.kind(Reply(code, [f"{found} not now"]))
 
 
 # -- the message as the dialogue wants it

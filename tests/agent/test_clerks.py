@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import select
@@ -16,10 +17,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ssmtp.agent import link
+from ssmtp.agent import forks, link
 from ssmtp.agent.clerks import Clerk, Clerks
 from ssmtp.agent.hall import Hall
 from ssmtp.agent.tally import Tally
+from ssmtp.errors import Deferred
 from ssmtp.spool.queue import Queue
 from tests.agent.agents import STRANGERS, Box, Peer
 from tests.agent.agents import box as boxes
@@ -170,30 +172,43 @@ def test_clerk_is_killed(box):
 
 
 def test_places_of_one_that_died_are_free(tmp_path):
-    """What a killed process was queueing takes nobody's place any more."""
+    """What a killed process was queueing takes nobody's place; the others' stays."""
+    uid = STRANGERS[0]
     conf = tmp_path / "agent.conf"
-    conf.write_text("mailhub=m.example\nMaxQueuedMessages=1\n")
+    conf.write_text("mailhub=m.example\nMaxQueuedMessages=2\n")
     queue = Queue.open(str(tmp_path / "spool"), make=True)
-    tally = Tally()
+    tally = Tally(shared=True)
     hall = Hall(
         str(conf), queue, link.Switchboard(str(tmp_path / "s")), print, tally=tally
     )
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    crowd = Clerks(hall, lambda sock, uid: False)
-    crowd._by_fd[ours.fileno()] = Clerk(os.posix_spawn("/bin/true", ["true"], {}), ours)
-    tally.come(STRANGERS[0], 10)  # as the other process did
+    pid = os.fork()
+    if not pid:
+        tally.forked()
+        with hall.place(uid, 10):
+            os._exit(0)
     theirs.close()
+    crowd = Clerks(hall, lambda sock, uid: False)
+    crowd._by_fd[ours.fileno()] = Clerk(pid, ours)
     # The new process may still be about to close its copy.
     assert select.select([ours], [], [], 20)[0]
-    heard = crowd.hear(ours.fileno())
-    with hall.place(STRANGERS[0], 10):
-        found = tally.come(STRANGERS[0], 10)
+    refused = None
+    with hall.place(uid, 10):
+        heard = crowd.hear(ours.fileno())
+        with hall.place(uid, 10):
+            found = hall.queue.usage(uid)
+            try:
+                hall.place(uid, 10).__enter__()
+            except Deferred as error:
+                refused = error
     hall.close()
     os.close(hall.closing)
     queue.close()
 
     assert not heard
-    assert (1, 10) == found
+    assert (0, 0) == found
+    assert refused is not None
+    assert "uid 64001 has 2 messages in the queue" in refused.what
 
 
 def test_configuration_is_read_once_there_are_descriptors(tmp_path):
@@ -217,6 +232,29 @@ def test_configuration_is_read_once_there_are_descriptors(tmp_path):
 
     assert (False, True) == (early, late)
     assert (7, []) == (hall.config.max_queued_messages, told)
+
+
+def test_word_that_there_is_no_memory_for(monkeypatch):
+    """When memory is short for a moment, what was said is heard a moment later."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    real = socket.recv_fds
+    errors = [errno.ENOMEM, errno.ENOBUFS]
+
+    def recv_fds(*arguments):
+        if errors:
+            number = errors.pop()
+            raise OSError(number, os.strerror(number))
+        return real(*arguments)
+
+    monkeypatch.setattr(socket, "recv_fds", recv_fds)
+    monkeypatch.setattr(forks, "BREATH", 0.0)
+    theirs.send(b"{}")
+    heard = forks.hear(ours)
+    ours.close()
+    theirs.close()
+
+    assert (b"{}", []) == heard
+    assert [] == errors
 
 
 def test_clerk_that_hangs(box):

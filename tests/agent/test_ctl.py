@@ -8,20 +8,26 @@ import json
 import os
 import pty
 import re
+import shutil
+import socket
 import struct
 import subprocess
 import termios
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from ssmtp.agent import verbs
+from ssmtp.agent import status, verbs
+from ssmtp.agent.site import STUMBLES
 from ssmtp.ctl import agent as verb
 from ssmtp.ctl import main, queued
 from ssmtp.errors import SystemTrouble
 from ssmtp.spool import listing
+from tests.agent import sending
 from tests.agent.agents import ROOT, STRANGERS, Box, pretender, silent
+from tests.agent.sending import until
 
 
 @pytest.fixture
@@ -163,6 +169,21 @@ def test_show(machine):
     assert "Subject: x" in as_json["header"]
 
 
+def test_show_and_list_tell_programs_alike(machine):
+    """What a program reads of one message has the names and forms of the list."""
+    keep(machine)
+    queue(machine)
+    listed = json.loads(ctl(machine, "queue", "--json")[1])
+    shown = [
+        json.loads(ctl(machine, "queue", "show", each["id"], "--json")[1])
+        for each in listed
+    ]
+
+    for one, same in zip(listed, shown, strict=True):
+        one.pop("recipients", None)  # how many; shown is what became of each
+        assert one == {name: same[name] for name in one}
+
+
 def test_hold_and_release(machine):
     """A held message is listed as such until it is released."""
     name = queue(machine)
@@ -263,6 +284,32 @@ def test_an_agent_that_hangs(box, monkeypatch):
         verbs.call(str(box.socket), "XLIST")
 
 
+def test_a_question_waits_for_its_turn(tmp_path):
+    """Where many call at once, who asks is not turned away."""
+    path = str(tmp_path / "submit.sock")
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        socket.socket(socket.AF_UNIX) as one,
+    ):
+        listener.bind(path)
+        listener.settimeout(20)
+        listener.listen(0)
+        one.connect(path)  # and nobody else can, until this one is taken
+        answers = []
+        asking = threading.Thread(
+            target=lambda: answers.append(verbs.call(path, "XSTATUS"))
+        )
+        asking.start()
+        asking.join(0.1)
+        listener.accept()[0].close()
+        peer, _ = listener.accept()
+        with peer:
+            peer.sendall(b'220 x\r\n250 x\r\n250-2.0.0 {"a": 1}\r\n250 2.0.0 ok\r\n')
+            asking.join(20)
+
+    assert [[{"a": 1}]] == answers
+
+
 def test_a_pause_of_auth_is_not_cut_short(machine, monkeypatch, capsys):
     """Who wants a message tried while the password is refused is told when it will be:
     75."""
@@ -335,6 +382,22 @@ def test_status_without_a_sender(machine):
     assert "the sender does not run" in out
     assert "1 message waiting" in out
     assert (75, 1, "away") == (told["exit"], told["messages"], told["sender"])
+
+
+def test_a_busy_mailhub_is_no_news_about_others(tmp_path):
+    """What everybody is told of a mailhub names no address of somebody's mail."""
+    with sending.post(tmp_path) as post:
+        said = "451 4.3.0 <bob@example.org> not now"
+        post.hub.replies = {"MAIL": said}
+        for number in range(STUMBLES):
+            post.add(f"m{number}")
+        with post.sender():
+            until(lambda: status.troubles(str(post.spool)))
+        (trouble,) = status.troubles(str(post.spool))
+
+    assert "busy" == trouble["kind"]
+    hub = f"127.0.0.1:{post.hub.port}"
+    assert f"{hub} takes no message now: 451 4.3.0" == trouble["what"]
 
 
 def test_status_without_an_agent(box):
@@ -428,6 +491,51 @@ def test_status_of_a_full_disk(box):
     assert "ssmtp_queue_open 0\n" in metrics
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: another user")
+def test_status_of_a_wrong_configuration(machine):
+    """A mistake in the configuration is told although what held before still holds:
+    78. What stands in the file is for those who may read it."""
+
+    def told(uid: int | None = None) -> dict[str, object]:
+        words = ("agent", "status", "--json")
+        env = {"program": "ssmtpctl", "conf": Path(), "SSMTP_CONF": str(machine.conf)}
+        run = machine.sendmail(*words, uid=uid, **env)
+        return {**json.loads(run.stdout), "sender": "connected"}
+
+    right = told()
+    machine.configure("UseTLS=perhaps")
+    wrong, others = told(), told(STRANGERS[0])
+    metrics = ctl(machine, "agent", "status", "--metrics")[1]
+    code, words = verb.judged(wrong)
+    queue(machine)
+    machine.configure("UseTLS=yes")
+
+    assert (None, None) == (right["configuration"], told()["configuration"])
+    assert 78 == code
+    assert "UseTLS" in words
+    assert "perhaps" in words
+    assert words.endswith("(what held before still holds)")
+    assert (78, "the configuration is wrong (what held before still holds)") == (
+        verb.judged(others)
+    )
+    assert "ssmtp_configuration_ok 0\n" in metrics
+
+
+def test_status_of_a_queue_that_was_replaced(box):
+    """A new directory in the place of the queue is not the agent's: no mail gets in."""
+    box.start()
+    before = json.loads(ctl(box, "agent", "status", "--json")[1])
+    shutil.rmtree(box.spool / "queue")
+    (box.spool / "queue").mkdir(0o700)
+    told = json.loads(ctl(box, "agent", "status", "--json")[1])
+    code, words = verb.judged({**told, "sender": "connected"})
+
+    assert before["disk"] is None
+    assert 75 == box.sendmail("ann@example.org").returncode
+    assert (75, told["disk"]) == (code, words)
+    assert words.endswith("/queue was replaced while the agent ran; start it again")
+
+
 def test_metrics_are_as_prometheus_wants_them(machine):
     """Each metric has a meaning and a type before its values, once."""
     site(machine, {**USUAL, "state": "ok"}, {**OWN, **DOWN})
@@ -480,3 +588,17 @@ def test_what_monitoring_sees(kind, state, expected):
 
     assert expected == code
     assert state == "ok" or "hub.example:465 refused AUTH; check the password" in words
+
+
+def test_what_monitoring_sees_of_several_mailhubs():
+    """What a person has to end is told before what time may cure, and a mailhub of
+    which little is known is told all the same."""
+    down = {**SITE, "kind": "network", "state": "trouble"}
+    refused = {**SITE, "mailhubs": ["other:25"], "kind": "auth", "state": "trouble"}
+    both = verb.judged({"sender": "connected", "site": {"sites": [down, refused]}})
+    bare = {"mailhubs": [7], "state": "trouble"}
+    little = verb.judged({"sender": "connected", "site": {"sites": [bare]}})
+
+    assert 77 == both[0]
+    assert both[1].startswith("other:25: ")
+    assert (75, "7: ?") == little

@@ -16,7 +16,16 @@ import pytest
 from ssmtp import bs, delivery, handoff
 from ssmtp.agent import link
 from ssmtp.agent.clerks import ALONE
+from ssmtp.agent.site import Site
+from ssmtp.errors import (
+    AuthRefused,
+    ConfigError,
+    MailhubRefused,
+    NetworkTrouble,
+    UnknownHost,
+)
 from ssmtp.options import scan
+from ssmtp.smtp.reply import Reply
 from tests.agent.agents import STRANGERS, Box, Peer, pretender, scripted, silent
 from tests.hub import Hub, running
 
@@ -167,6 +176,15 @@ def test_refusals(agent, words, text, code):
     assert [] == agent.fresh()
 
 
+def test_more_recipients_than_an_agent_takes(agent):
+    """What no time can cure is not to be tried again later (65)."""
+    done = agent.sendmail(*(f"u{number}@b.example" for number in range(10_001)))
+
+    assert 65 == done.returncode
+    assert b"there are more than 10000 recipients; send the message in" in done.stderr
+    assert [] == agent.fresh()
+
+
 # Which road
 
 
@@ -209,6 +227,7 @@ def test_direct_when_the_agent_is_silent(box, hub):
     [
         lambda peer: None,
         lambda peer: peer.socket.sendall(b"421 4.3.2 later\r\n"),
+        lambda peer: peer.socket.sendall(b"554 5.3.2 no service\r\n"),
         lambda peer: peer.socket.sendall(b"SSH-2.0\r\n"),
         lambda peer: (peer.socket.sendall(b"220 x\r\n"), peer.stream.readline()),
         lambda peer: (
@@ -218,7 +237,7 @@ def test_direct_when_the_agent_is_silent(box, hub):
             peer.stream.readline(),
         ),
     ],
-    ids=["hangs up", "421", "another protocol", "no EHLO", "another server"],
+    ids=["hangs up", "421", "554", "another protocol", "no EHLO", "another server"],
 )
 def test_direct_before_anything_is_handed_over(box, hub, act):
     """Whatever goes wrong before MAIL, the message takes the other road."""
@@ -277,6 +296,18 @@ def test_delivery_direct(box, hub):
 
     assert 0 == done.returncode
     assert (1, []) == (len(hub.mails), box.entries())
+
+
+def test_delivery_that_cannot_be_meant(box, hub):
+    """Which road is meant is not guessed: a misspelt one is an error (78)."""
+    box.start()
+    usual = box.place / "home/.config/ssmtp/ssmtp.conf"
+    usual.write_text(usual.read_text() + "Delivery=dircet\n")
+    done = box.sendmail("a@b.example")
+
+    assert 78 == done.returncode
+    assert b"Delivery" in done.stderr
+    assert ([], [], 1) == (hub.mails, box.entries(), len(box.kept()))
 
 
 def test_delivery_agent_never_goes_direct(box, hub):
@@ -620,15 +651,31 @@ def test_wait_for_a_word_that_is_lost(box, failed, code):
     assert code == done.returncode
 
 
-def test_wait_while_the_mailhub_is_in_trouble(box):
-    """Who waits hears why nothing is tried now."""
+@pytest.mark.parametrize(
+    "failure",
+    [
+        AuthRefused("no!", reply=Reply(535, ["5.7.8 no"])),
+        ConfigError("no!"),
+        UnknownHost("no!"),
+        MailhubRefused("no!", reply=Reply(554, ["5.7.1 go away"])),
+        NetworkTrouble("no!"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_wait_while_the_mailhub_is_in_trouble(box, failure):
+    """Who waits hears why nothing is tried now, with the exit code of the direct way.
+
+    Whatever it is, the message is queued.
+    """
     box.start()
     ear = link.Ear(str(box.socket.parent / "sender.sock"))
     assert ear.words(5)
+    site = Site(())
+    site.failed(0.0, failure, 0.5)
 
     def sender() -> None:
         assert ear.words(20)
-        trouble = {"state": "trouble", "kind": "auth", "mailhubs": [], "what": "no!"}
+        trouble = site.record(0.0, time.time())
         status = {"time": int(time.time()) + 1, "sites": [trouble]}
         (box.spool / "site.json").write_text(json.dumps(status))
 
@@ -638,8 +685,10 @@ def test_wait_while_the_mailhub_is_in_trouble(box):
     thread.join()
     ear.close()
 
-    assert 77 == done.returncode
+    assert failure.exit_code == done.returncode
     assert b"no!" in done.stderr
+    assert b"the agent will try again" in done.stderr
+    assert ([], 1) == (box.kept(), len(box.entries()))
 
 
 @pytest.mark.parametrize("words", [["a@b.example"], ["--wait", "a@b.example"]])

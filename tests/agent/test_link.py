@@ -64,6 +64,17 @@ def test_socket_is_private(board):
     assert 0o600 == stat.S_IMODE(os.stat(board.path).st_mode)
 
 
+def test_socket_of_somebody_else_stays(board):
+    """Who ends removes his own socket, and none that took its place."""
+    other = Switchboard(board.path)
+    other.start()
+    board.close()
+    there = os.path.exists(board.path)
+    other.close()
+
+    assert (True, False) == (there, os.path.exists(board.path))
+
+
 def test_verdicts(board, ear):
     """Who waits for a message gets its verdict, also one that came early."""
     board.expect("early")

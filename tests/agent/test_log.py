@@ -253,6 +253,16 @@ def test_nothing_is_known(machine, words):
     assert out == "" or json.loads(out)["exit"] == 64
 
 
+@pytest.mark.parametrize("word", ["nobodyé@例.example", "no\\body\U0001f600"])
+def test_what_is_not_known_is_said_as_it_was_asked(machine, word):
+    """A letter beyond ASCII comes back as it is."""
+    code, _, err = ctl(machine, "log", word)
+    shown = word.replace("\\", "\\\\")  # as all output has it
+
+    assert 64 == code
+    assert f"nothing is known of {shown};" in err
+
+
 def test_there_is_no_record_yet(machine):
     """Without a record there is what lies in the queue."""
     name = queue(machine)

@@ -68,6 +68,48 @@ def test_wishes_of_each_recipient(box, port):
     ]
 
 
+@pytest.mark.parametrize("unix", [False, True], ids=["loopback", "submit"])
+@pytest.mark.parametrize(
+    ("said", "wishes"),
+    [
+        (
+            ["x@d.example NEVER", "x@d.example SUCCESS", "z@d.example SUCCESS"],
+            ["x@d.example NEVER", "z@d.example SUCCESS"],
+        ),
+        (
+            ["team NEVER", "x@d.example SUCCESS"],
+            ["x@d.example NEVER", "y@d.example NEVER"],
+        ),
+        (
+            ["x@d.example SUCCESS", "team NEVER", "z@d.example"],
+            ["x@d.example SUCCESS", "y@d.example NEVER", "z@d.example None"],
+        ),
+    ],
+)
+def test_wishes_where_recipients_coincide(box, said, wishes, unix):
+    """Who is named twice, or by an alias, has the wish of the first who named him."""
+    aliases = box.place / "aliases"
+    aliases.write_text("team: x@d.example, y@d.example\n")
+    port = free_port()
+    box.configure(
+        f"ListenLoopback=127.0.0.1:{port}",
+        f"ListenIdentity={LOGIN}",
+        f"Aliases={aliases}",
+    )
+    box.start()
+    lines = []
+    for address, _, wish in (word.partition(" ") for word in said):
+        lines.append(f"RCPT TO:<{address}>" + (f" NOTIFY={wish}" if wish else ""))
+    with Peer(box.socket if unix else ("127.0.0.1", port)).greet() as peer:
+        peer.say("MAIL FROM:<app@shop.example>", *lines)
+        peer.socket.sendall(b"BDAT 14 LAST\r\nSubject: x\r\n\r\n")
+        answer = peer.reply()
+    [entry] = box.entries()
+
+    assert "250" == answer[:3]
+    assert wishes == [f"{one.address} {one.notify}" for one in entry.recipients]
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
@@ -232,24 +274,49 @@ def test_socket_that_nobody_can_connect_to(box, kind):
     """A socket that is handed over and does not listen is an error, not a busy loop."""
     with socket.socket(socket.AF_UNIX, kind) as useless:
         useless.bind(str(box.place / "useless"))
-        done = subprocess.run(
-            [
-                *(PYTHON, "-c", _HANDED, str(useless.fileno()), PYTHON, "-IS"),
-                *(str(ROOT / "bin" / "ssmtpctl"), "agent", "accept"),
-                *("-C", str(box.own), "--spool", str(box.spool)),
-            ],
-            pass_fds=[useless.fileno()],
-            capture_output=True,
-            timeout=10,
-        )
+        done = _handed(box, useless.fileno())
 
     assert 78 == done.returncode
     assert b"a socket was handed over that nobody can connect to" in done.stderr
 
 
+@pytest.mark.parametrize("count", [1, 7], ids=["no socket", "not even open"])
+def test_no_socket_is_handed_over(box, count):
+    """What is handed over and is no socket is the unit's mistake, and told as such."""
+    with open(os.devnull, "rb") as useless:
+        done = _handed(box, useless.fileno(), count)
+
+    assert 78 == done.returncode
+    assert b"a socket was handed over that nobody can connect to" in done.stderr
+
+
+def test_socket_without_a_path(box):
+    """A socket that lies nowhere has no place beside it, where the halves meet."""
+    with socket.socket(socket.AF_UNIX) as nowhere:
+        nowhere.bind(f"\0{box.place}")
+        nowhere.listen()
+        done = _handed(box, nowhere.fileno())
+
+    assert 78 == done.returncode
+    assert b"a socket without a path was handed over" in done.stderr
+
+
+def _handed(box: Box, fd: int, count: int = 1) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [
+            *(PYTHON, "-c", _HANDED, str(fd), str(count), PYTHON, "-IS"),
+            *(str(ROOT / "bin" / "ssmtpctl"), "agent", "accept"),
+            *("-C", str(box.own), "--spool", str(box.spool)),
+        ],
+        pass_fds=[fd],
+        capture_output=True,
+        timeout=10,
+    )
+
+
 _HANDED = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
-os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = str(os.getpid()), "1"
-os.execv(sys.argv[2], sys.argv[2:])
+os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = str(os.getpid()), sys.argv[2]
+os.execv(sys.argv[3], sys.argv[3:])
 """

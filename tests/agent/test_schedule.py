@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ssmtp.agent import schedule
+from ssmtp.agent import lookout, schedule, status
 from ssmtp.agent.rate import Rate
+from ssmtp.agent.sender import Sender
 from ssmtp.agent.site import AUTH_PAUSE, HOUR, LONGEST_PAUSE, STUMBLES, Site
 from ssmtp.errors import AuthRefused, ConfigError, NetworkTrouble, SiteTrouble
 from ssmtp.smtp.reply import Reply
@@ -259,6 +261,20 @@ def test_rate() -> None:
     assert [0, 1, 2, 60, 61, 62, 120, 121, 122, 180] == times
 
 
+def test_rate_of_another_run() -> None:
+    """A restart makes no span shorter, not by half a second either."""
+    for tenth in range(10):
+        before, after = Rate((2, 60.0)), Rate((2, 60.0))
+        for now in (100.0, 100.0 + tenth / 10):
+            before.take(now)
+        after.restore(before.record(105.0, 5000.0), 105.0, 5000.0)
+
+        for now in (105.0, 150.0):
+            assert 0 <= after.wait(now) - before.wait(now) < 1
+            before.take(now)
+            after.take(now)
+
+
 def test_rate_of_a_configuration_read_again() -> None:
     """What went before counts under the next limit as well."""
     rate = Rate((3, 60.0))
@@ -422,6 +438,26 @@ def test_warning_and_expiry(world: World) -> None:
     assert 5 * DAY <= world.tries("<1@x>")[-1] <= 5 * DAY + 5 * HOUR
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_warning_comes_in_time(world: World, seed: int) -> None:
+    """The warning waits for no try, and moves none."""
+    random.seed(seed)
+    world.judge = lambda name: (
+        "451 4.2.0 later" if name == "<1@x>" else "250 2.0.0 queued as F6"
+    )
+    world.add("<1@x>")
+    world.run(12 * HOUR)
+    tries = world.tries("<1@x>")
+
+    assert [4 * HOUR] == [
+        pytest.approx(at - 1000, abs=2) for at, name in world.tried if name != "<1@x>"
+    ]
+    for pause, (before, after) in zip(
+        schedule.PAUSES, itertools.pairwise(tries), strict=False
+    ):
+        assert 0.79 * pause <= after - before <= 1.21 * pause
+
+
 @pytest.mark.parametrize("jump", [5 * DAY, -5 * DAY, 400 * DAY])
 def test_clock_jumps(world: World, jump: float) -> None:
     """A clock that jumps by days expires nothing that can still be sent."""
@@ -461,11 +497,19 @@ def test_rate_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(tmp_path, monkeypatch, RateLimit="20/min")
     for number in range(50):
         world.add(f"<{number}@x>")
+    told: list[float] = []
+
+    def look() -> None:
+        found = status.read(world.queue.path)
+        told.append(found["rate_until"] - found["time"])
+
+    world.at(5, look)
     world.run(3 * 60)
 
     assert [] == world.left()
     times = [at for at, _ in world.tried]
     assert all(b - a >= 60 for a, b in zip(times, times[20:], strict=False))
+    assert 50 < told[0] <= 61
 
 
 def test_rate_limit_of_two_runs(
@@ -481,3 +525,44 @@ def test_rate_limit_of_two_runs(
     assert [] == world.left()
     times = [at for at, _ in world.tried]
     assert all(b - a >= HOUR - 1 for a, b in zip(times, times[20:], strict=False))
+
+
+def test_flush_of_a_long_queue(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flush tries each message once, and comes to its end, whatever is said."""
+    for name, most in (("AT_ONCE", 5), ("LOOK_BELOW", 2)):
+        monkeypatch.setattr(lookout, name, most)
+    names = [f"m{number}" for number in range(30)]
+    for name in names:
+        world.add(name)
+    world.judge = lambda message_id: "450 4.2.0 later"
+    waited: list[str] = []
+
+    def then(sender: Sender) -> None:
+        def flush() -> None:
+            waited.extend(name for _, name in world.tried)
+            world.tried.clear()
+            sender.flush()
+
+        world.at(2 * HOUR, flush)
+
+    world.run(2 * HOUR + 30, then)
+
+    assert names == sorted(set(waited), key=names.index)
+    assert names == sorted((name for _, name in world.tried), key=names.index)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_clock_set_back(world: World, running: bool) -> None:
+    """Nothing waits for a time that comes again, whether the sender ran or not."""
+    world.judge = lambda name: (
+        "451 4.2.0 later" if len(world.tries(name)) == 1 else "250 2.0.0 queued as E5"
+    )
+    world.add("<1@x>")
+    if running:
+        world.at(30, lambda: world.jump(-3 * HOUR))
+    else:
+        world.run(30)
+        world.jump(-3 * HOUR)
+    world.run(300)
+
+    assert [] == world.left()

@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from ssmtp import journal
-from ssmtp.agent import lookout, status
+from ssmtp.agent import aftermath, lookout, status
 from ssmtp.agent.link import Switchboard
 from ssmtp.agent.sender import Sender
 from ssmtp.errors import RecipientRefused
@@ -215,6 +215,35 @@ def test_success_that_the_mailhub_does_not_tell(tmp_path: Path) -> None:
     assert "sent" == fact["state"]
 
 
+@pytest.mark.parametrize("to", [("ann@x.test",), ("ann@x.test", "joé@x.test")])
+def test_report_beyond_ascii(tmp_path: Path, to: tuple[str, ...]) -> None:
+    """A report has nothing but ASCII for a mailhub that takes nothing else."""
+    offers = tuple(o for o in EXTENSIONS if o not in ("8BITMIME", "SMTPUTF8"))
+    with sending.post(tmp_path, extensions=offers) as post:
+        post.hub.replies["RCPT#1"] = "550 5.1.1 ñandú"
+        post.add("m", *to, body=b"\xc3\xb1\r\n", eightbit=True, ret="FULL")
+        with post.sender():
+            post.drained()
+        report = post.hub.mails[0].data
+
+        assert report.isascii()
+        assert (b"utf-8; jo=C3=A9@x.test" in report) == (len(to) == 2)
+
+
+@pytest.mark.parametrize("offer", ["SIZE 2000", "SIZE"])
+def test_report_of_what_is_too_large(tmp_path: Path, offer: str) -> None:
+    """What the mailhub found too large does not come back to it whole."""
+    with sending.post(tmp_path, extensions=("8BITMIME", offer)) as post:
+        if offer == "SIZE":
+            post.hub.replies["RCPT#1"] = "552 5.3.4 message too big"
+        post.add("m", body=b"x" * 70 + b"\r\n" * 2000, ret="FULL")
+        with post.sender():
+            post.drained()
+
+        assert ["Your mail could not be delivered"] == subjects(post.hub)
+        assert len(post.hub.mails[0].data) < 2000
+
+
 def test_report_goes_at_once(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report does not wait until the queue is looked through again."""
     monkeypatch.setattr(lookout, "LOOK_EVERY", 3600.0)
@@ -372,6 +401,29 @@ def test_flush_is_no_third_try(tmp_path: Path) -> None:
         assert 2 == post.hub.connections
 
 
+@pytest.mark.parametrize("tries", [1, 2])
+def test_mended_password_is_tried_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    """A configuration that was changed is tried without waiting for the next probe."""
+    monkeypatch.setattr("ssmtp.agent.sender.CHANGED_EVERY", 0.1)
+    with sending.post(tmp_path, users={"me": "right-54321"}) as post:
+        post.configure("AuthUser=me", "AuthPass=pw-12345")
+        post.add("m0")
+        for _ in range(tries - 1):
+            with post.sender():
+                until(lambda: post.site()["kind"] == "auth")
+        with post.sender() as made:
+            until(lambda: len(post.site().get("refusals", ())) == tries)
+            stamps = made._changed_stamps
+            post.configure("AuthUser=me", "AuthPass=pw-12345")  # as it was
+            until(lambda: made._changed_stamps != stamps)
+            post.configure("AuthUser=me", "AuthPass=right-54321")
+            until(lambda: post.queue.count() == 0, 10)
+
+        assert tries + 1 == post.hub.connections
+
+
 def test_new_password_before_a_burst(tmp_path: Path) -> None:
     """A burst of messages tries a password once that was changed since it worked."""
     with sending.post(tmp_path, users={"me": "pw-12345"}) as post:
@@ -478,6 +530,37 @@ def test_damaged_file(post: Post) -> None:
 
     assert ["m1"] == subjects(post.hub)
     assert 1 == len([*(post.spool / "corrupt").iterdir()])
+
+
+def test_no_room_for_a_report(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report for which there is no room keeps no other message from going out."""
+    monkeypatch.setattr(aftermath, "SOON", 1.0)
+    post.configure("Connections=1")
+    post.hub.replies["RCPT#1"] = "550 5.1.1 unknown"
+    for number in range(20):
+        post.add(f"m{number}")
+    post.queue._least = (1.0, 0)
+    with post.sender():
+        until(lambda: len(post.hub.mails) == 19, 10)
+        assert ["refused"] == [entry.recipients[0].state for entry in post.entries()]
+        post.queue._least = (0.0, 0)
+        post.drained()
+
+    assert "MAIL FROM:<>" in post.hub.mails[-1].mail
+    assert ["reported"] == [e.recipients[0].state for e in post.entries(failed=True)]
+
+
+def test_own_mailhub_while_others_are_away(post: Post) -> None:
+    """A message whose own mailhub works does not wait for those of other messages."""
+    post.configure(mailhub="127.0.0.1:1")
+    for number in range(3):
+        post.add(f"m{number}", mailhubs=["127.0.0.1:2"])
+    with post.sender() as sender:
+        until(lambda: ("127.0.0.1:2",) in sender.pools)
+        until(lambda: not sender.default.jobs)
+        post.add("m3", mailhubs=[f"127.0.0.1:{post.hub.port}"])
+        sender.loop.post(sender.look)
+        until(lambda: ["m3"] == subjects(post.hub), 10)
 
 
 def test_stale_connection(post: Post) -> None:
@@ -662,6 +745,33 @@ def test_killed_while_sending(post: Post) -> None:
     post.start()
     post.drained()
     assert ["m0"] == subjects(post.hub)
+
+
+@pytest.mark.parametrize("how", ["close", "kill"])
+def test_held_in_doubt(post: Post, how: str) -> None:
+    """With HoldInDoubt=yes a message in doubt goes out again when somebody says so."""
+    post.configure("HoldInDoubt=yes")
+    post.hub.replies["DOT"] = "hang" if how == "kill" else how
+    name = post.add("m0", "ann@x.test", "bea@x.test")
+    post.add("m1")
+    process = post.start()
+    until(lambda: 1 < sum(c.startswith("BDAT") for c in post.hub.commands))
+    if how == "kill":
+        process.kill()
+        process.wait()
+        process = post.start()
+    until(lambda: [1, 1] == [entry.held for entry in post.entries()])
+    del post.hub.replies["DOT"]
+    post.add("m2")
+    process.send_signal(signal.SIGHUP)  # which tries everything
+    until(lambda: "m2" in subjects(post.hub))
+
+    assert ["m2"] == subjects(post.hub)
+    assert [True, True] == [line["in_doubt"] for line in post.logged()[:2]]
+    post.queue.release(name)
+    process.send_signal(signal.SIGHUP)
+    until(lambda: ["m2", "m0"] == subjects(post.hub))
+    until(lambda: 1 == len(post.entries()))
 
 
 def test_poison(post: Post) -> None:

@@ -17,14 +17,22 @@ from pathlib import Path
 
 import pytest
 
+from ssmtp.agent import verbs
 from tests.agent.agents import Peer
 
 ROOT = Path(__file__).parents[2]
 
 # A half that does as it is told: by its arguments, and over the socket handed to it.
 HALF = """
-import os, signal, socket, sys
+import os, select, signal, socket, sys
 name, *orders = sys.argv[1:]
+# A signal that comes just before we wait must not be missed.
+heard, wakes = os.pipe()
+os.set_blocking(wakes, False)
+signal.set_wakeup_fd(wakes)
+def wait(*more):
+    if heard in select.select([heard, *more], [], [])[0]:
+        os.read(heard, 100)
 def told(*words):
     os.write(1, " ".join([name, *map(str, words), "\\n"]).encode())
 if "stubborn" in orders:
@@ -35,14 +43,23 @@ told("pid", os.getpid())
 for order in orders:
     if order.startswith("exit"):
         sys.exit(int(order[4:]))
+    if order.startswith("/") and os.path.exists(order):
+        sys.exit(78)
+told("works")
 if "listen" in orders:
     pid, count = os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"]
     listening = socket.socket(fileno=3)
+    listening.setblocking(False)
     while True:
-        with listening.accept()[0] as peer:
+        wait(listening)
+        try:
+            peer = listening.accept()[0]
+        except BlockingIOError:
+            continue
+        with peer:
             peer.sendall(f"{pid == str(os.getpid())} {count} {os.getpid()}".encode())
 while True:
-    signal.pause()
+    wait()
 """
 
 DRIVER = """
@@ -50,6 +67,7 @@ import json, os, socket, sys
 sys.path.insert(0, sys.argv[1])
 from ssmtp.agent import listening, supervise
 orders, half = json.loads(sys.argv[3]), sys.argv[4]
+vars(supervise).update(json.loads(sys.argv[5]))
 listener = listening.submit(sys.argv[2])
 halves = [
     supervise.Half(name, [sys.executable, "-c", half, name, *more], "listen" in more)
@@ -66,9 +84,12 @@ sys.exit(code)
 class Agent:
     """A supervisor with halves that do what they are told; `lines` is all they say."""
 
-    def __init__(self, path: Path, **orders: list[str]) -> None:
+    def __init__(
+        self, path: Path, seconds: dict[str, float], **orders: list[str]
+    ) -> None:
         self.path = path
         words = [str(ROOT / "src"), str(path), json.dumps(orders), HALF]
+        words.append(json.dumps(seconds))
         self.process = subprocess.Popen(
             [sys.executable, "-c", DRIVER, *words], stdout=subprocess.PIPE
         )
@@ -115,8 +136,11 @@ class Agent:
 
 
 @contextlib.contextmanager
-def running(tmp_path: Path, **orders: list[str]) -> Iterator[Agent]:
-    agent = Agent(tmp_path / "run" / "submit.sock", **orders)
+def running(
+    tmp_path: Path, seconds: dict[str, float] | None = None, **orders: list[str]
+) -> Iterator[Agent]:
+    """Run halves with orders; `seconds` are constants of the supervisor's."""
+    agent = Agent(tmp_path / "run" / "submit.sock", seconds or {}, **orders)
     try:
         yield agent
     finally:
@@ -183,6 +207,27 @@ def test_a_half_that_cannot_work_ends_all(tmp_path, code):
         assert f"sender cannot work (exit code {code})" in agent.until("said")
 
 
+def test_a_half_that_cannot_work_any_more_ends_nobody(tmp_path):
+    """A mistake of today ends no agent that has worked, whatever kills a half of it."""
+    mistake = tmp_path / "mistake"
+    seconds = {"SETTLED": 0.2, "PAUSE_LEAST": 0.1}
+    with running(tmp_path, seconds, acceptor=[], sender=[str(mistake)]) as agent:
+        agent.pid("acceptor")
+        killed = agent.pid("sender")
+        agent.until("sender works")
+        mistake.touch()
+        begun = time.monotonic()
+        while time.monotonic() < begun + 0.3:
+            agent.more(begun + 0.3)
+        os.kill(killed, signal.SIGKILL)
+        agent.until("sender ended (exit code 78)", 2)
+        mistake.unlink()
+        agent.until("sender works", 2)
+
+        assert 1 == sum("acceptor pid" in line for line in agent.lines)
+        assert 0 == agent.end()
+
+
 def test_other_exit_codes_are_tried_again(tmp_path):
     """A half that has trouble is started again, with growing pauses."""
     with running(tmp_path, acceptor=[], sender=["exit75"]) as agent:
@@ -207,10 +252,37 @@ def test_hangup_starts_both_anew(tmp_path):
         assert 0 == agent.end()
 
 
-def test_hangup_with_a_wrong_configuration(tmp_path):
+def test_hangup_and_a_half_that_hangs(tmp_path):
+    """A half that does not end on SIGHUP is killed after a while, and started anew."""
+    with running(tmp_path, {"GRACE": 0.3}, acceptor=["stubborn"], sender=[]) as agent:
+        first = agent.pid("acceptor")
+        agent.pid("sender")
+        agent.process.send_signal(signal.SIGHUP)
+        agent.until("acceptor stays")
+        second = agent.pid("acceptor", 2)
+        agent.pid("sender", 2)
+
+        assert first != second
+        assert gone(first)
+        assert not [line for line in agent.lines if line.startswith("said")]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("nonsense=1", "unknown key nonsense"),
+        ("Aliases=/no/such/aliases", "/no/such/aliases"),
+        ("ListenIdentity=no-such-user-here", "no user no-such-user-here"),
+    ],
+)
+def test_hangup_with_a_wrong_configuration(tmp_path, line, words):
     """A mistake in the configuration ends no agent that works; it is told."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     conf = tmp_path / "agent.conf"
-    conf.write_text("mailhub=127.0.0.1:1\n")
+    good = f"mailhub=127.0.0.1:1\nListenLoopback=127.0.0.1:{port}\n"
+    conf.write_text(f"{good}ListenIdentity=nobody\n")
     place = tmp_path / "run" / "submit.sock"
     agent = subprocess.Popen(
         [
@@ -226,7 +298,12 @@ def test_hangup_with_a_wrong_configuration(tmp_path):
         said = [agent.stderr.readline()]
         with Peer(place) as peer:
             before = peer.reply()
-        conf.write_text("mailhub=127.0.0.1:1\nnonsense=1\n")
+        # A half that starts only now would not work.
+        end = time.monotonic() + 20
+        while verbs.call(str(place), "XSTATUS")[0]["sender"] != "connected":
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        conf.write_text(f"{good}{line}\n")
         agent.send_signal(signal.SIGHUP)
         said.append(agent.stderr.readline())
         with Peer(place) as peer:
@@ -237,7 +314,7 @@ def test_hangup_with_a_wrong_configuration(tmp_path):
         agent.kill()
         agent.stderr.close()
 
-    assert "unknown key nonsense" in said[1]
+    assert words in said[1]
     assert ("220", "220", 0) == (before[:3], after[:3], code)
 
 

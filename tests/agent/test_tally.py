@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import threading
@@ -44,17 +46,50 @@ def test_what_is_being_queued():
     assert (1, 5) == tally.added(ALICE)
 
 
+def _forked(tally: Tally, *octets: int) -> int:
+    """Let a process of its own begin to queue messages of Alice's, and die."""
+    pid = os.fork()
+    if not pid:
+        tally.forked()
+        for size in octets:
+            tally.come(ALICE, size)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+
 def test_who_has_died_takes_no_place():
-    """What came by somebody who has died counts no more, what was added does."""
-    tally = Tally()
+    """What one who has died was queueing is in the files or nowhere; others' stay."""
+    tally = Tally(shared=True)
     tally.add(ALICE, 5)
     tally.take(ALICE, 100.0, 1)
     tally.come(ALICE, 7)
-    tally.all_go()
-    tally.go(ALICE, 7)  # of one who has not died
+    dead, hung = _forked(tally, 10, 20), _forked(tally, 100)
+    before = tally.come(BOB, 1), tally.come(ALICE, 0)
+    tally.go(ALICE, 0)
+    tally.died(dead)
+    tally.died(dead)
+    added = tally.added(ALICE)
+    after = [tally.come(ALICE, 8)]
+    for octets in (7, 8):
+        tally.go(ALICE, octets)
+    after.append(tally.come(ALICE, 9))
+    tally.died(hung)
 
-    assert (1, 5) == tally.come(ALICE, 8)
+    assert ((0, 0), (5, 142)) == before
+    assert (3, 35) == added
+    assert [(5, 142), (4, 135)] == after
+    assert (4, 135) == tally.added(ALICE)
     assert not tally.take(ALICE, 100.0, 1)
+
+
+def test_death_of_one_that_never_came():
+    """Who dies before he has counted anything changes nothing."""
+    tally = Tally(shared=True)
+    tally.come(ALICE, 7)
+    tally.died(12345)
+
+    assert (1, 7) == tally.come(ALICE, 8)
 
 
 def test_table_is_full():
@@ -152,3 +187,17 @@ def test_lock_of_one_that_hangs():
     os.close(into)
 
     assert [(1001, 5005)] == in_time
+
+
+def test_no_locks_left(monkeypatch):
+    """Where the system has no lock to give, counting goes on without one."""
+    tally = Tally(shared=True)
+
+    def lockf(fd: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    tally.add(ALICE, 1)
+    tally.add(ALICE, 2)
+
+    assert (2, 3) == tally.added(ALICE)

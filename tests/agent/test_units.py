@@ -20,8 +20,8 @@ BOX = """
     SystemCallArchitectures SystemCallFilter LimitCORE MemoryMax TasksMax
 """.split()
 WALLS = """
-    User CapabilityBoundingSet AmbientCapabilities ProtectSystem ReadWritePaths
-    ProtectHome PrivateTmp PrivateDevices DevicePolicy PrivateMounts ProtectClock
+    User CapabilityBoundingSet AmbientCapabilities ProtectSystem ProtectHome
+    PrivateTmp PrivateDevices DevicePolicy PrivateMounts ProtectClock
     ProtectHostname ProtectKernelTunables ProtectKernelModules ProtectKernelLogs
     ProtectControlGroups ProtectProc ProcSubset RemoveIPC KeyringMode
 """.split()
@@ -93,19 +93,34 @@ def test_exposure(unit, most):
     assert float(rated[1]) <= most, said
 
 
-@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("name", [*HALVES, "flush"])
 @pytest.mark.parametrize(("kind", "keys"), [("system", BOX + WALLS), ("user", BOX)])
-def test_each_half_has_its_box(kind, keys, half):
-    """Nothing that systemd can take away from a half is left to it."""
-    unit = settings(kind, f"ssmtp-{half}.service")
+def test_each_has_its_box(kind, keys, name):
+    """Nothing that systemd can take away from a service is left to it."""
+    unit = settings(kind, f"ssmtp-{name}.service")
 
     assert [] == [key for key in keys if key not in unit]
     assert ["0"] == unit["LimitCORE"]
 
 
+def test_only_the_halves_reach_the_queue():
+    """Both halves write into the queue, and nothing else does."""
+    written = {
+        name: settings("system", f"ssmtp-{name}.service").get("ReadWritePaths")
+        for name in (*HALVES, "flush")
+    }
+    both = ["/run/ssmtp /var/spool/ssmtp"]
+
+    assert {"acceptor": both, "sender": both, "flush": None} == written
+    flush = settings("system", "ssmtp-flush.service")
+    assert ["-/var/spool/ssmtp"] == flush["InaccessiblePaths"]
+
+
 def test_the_acceptor_sees_who_calls():
-    """The acceptor's unit does not take the users' numbers away from it."""
-    assert "PrivateUsers" not in settings("system", "ssmtp-acceptor.service")
+    """The acceptor's unit alone does not take the users' numbers away from it."""
+    for name, private in ("acceptor", None), ("sender", ["yes"]), ("flush", ["yes"]):
+        unit = settings("system", f"ssmtp-{name}.service")
+        assert private == unit.get("PrivateUsers")
     assert ["0666"] == settings("system", "ssmtp.socket")["SocketMode"]
 
 
@@ -156,18 +171,24 @@ def test_units_run_commands_that_exist(kind):
 def test_user_and_directories(tmp_path):
     """The user and the directories are made as the units want to have them."""
     (tmp_path / "etc").mkdir()
-    for tool, name in (("sysusers", "sysusers.d"), ("tmpfiles", "tmpfiles.d")):
-        subprocess.run(
-            [
-                f"systemd-{tool}",
-                f"--root={tmp_path}",
-                *(["--create"] if tool == "tmpfiles" else []),
-                str(SHARE / name / "ssmtp.conf"),
-            ],
-            check=True,
-            timeout=20,
-        )
+    mail = tmp_path / "var" / "spool" / "ssmtp" / "queue" / "mail"
+    for again in (False, True):
+        for tool, name in (("sysusers", "sysusers.d"), ("tmpfiles", "tmpfiles.d")):
+            subprocess.run(
+                [
+                    f"systemd-{tool}",
+                    f"--root={tmp_path}",
+                    *(["--create", "--remove"] if tool == "tmpfiles" else []),
+                    str(SHARE / name / "ssmtp.conf"),
+                ],
+                check=True,
+                timeout=20,
+            )
+        if not again:
+            mail.parent.mkdir()
+            mail.write_text("kept")
 
+    assert "kept" == mail.read_text()
     passwd = (tmp_path / "etc" / "passwd").read_text()
     (entry,) = [line for line in passwd.splitlines() if line.startswith("ssmtp:")]
     uid = int(entry.split(":")[2])

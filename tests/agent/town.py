@@ -52,6 +52,7 @@ class Town:
         for user in (ANN, BOB):
             place = self._directory(f"user-{user}", user, 0o700)
             (place / "ssmtp").symlink_to(self.run)
+            self._directory(f"state-{user}", user, 0o700)
         self._directory(f"user-{AGENT}", AGENT, 0o700).joinpath("ssmtp").symlink_to(
             self.run
         )
@@ -136,7 +137,7 @@ class Town:
         env = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.base / "nobody-s-home"),
-            "XDG_STATE_HOME": str(self.base / f"user-{uid}"),
+            "XDG_STATE_HOME": str(self.base / f"state-{uid}"),
             "XDG_RUNTIME_DIR": str(self.base / f"user-{uid}"),
             **more.pop("env", {}),
         }

@@ -215,6 +215,33 @@ def test_output_that_nobody_reads_is_no_failure():
     assert "" == run.stderr
 
 
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_ssmtpctl_with_closed_descriptors(tmp_path, closed):
+    """The exit code is what it would be, and nothing goes where it does not belong."""
+    words = f"'{BIN}/ssmtpctl' queue show --json nothing"
+    redirections = " ".join(f"{fd}>&-" if fd else "<&-" for fd in closed)
+    environment = {"XDG_STATE_HOME": str(tmp_path)}
+    whole = call("/bin/sh", "-c", words, env=environment)
+    run = call("/bin/sh", "-c", f"{words} {redirections}", env=environment)
+    table = call("/bin/sh", "-c", f"'{BIN}/ssmtpctl' version {redirections}")
+
+    assert (64, 0) == (run.returncode, table.returncode)
+    assert ("" if 1 in closed else whole.stdout) == run.stdout
+    assert ("" if 2 in closed else whole.stderr) == run.stderr
+    assert "" == table.stderr
+
+
+@pytest.mark.parametrize("word", ["version", "queue --json"])
+def test_output_that_has_no_room(tmp_path, word):
+    """A full disk is told as what it is, in one line, and is cured by time (75)."""
+    words = f"'{BIN}/ssmtpctl' {word} > /dev/full"
+    run = call("/bin/sh", "-c", words, env={"XDG_STATE_HOME": str(tmp_path)})
+    said = "ssmtpctl: standard output cannot be written: No space left on device"
+
+    assert 75 == run.returncode
+    assert f"{said}; see that there is room\n" == run.stderr
+
+
 def test_optional_libraries_are_found_late(tmp_path):
     """Without site-packages on the path at the start, an extra is still found."""
     (tmp_path / "odd_extra.py").write_text("answer = 42\n")

@@ -46,7 +46,6 @@ arrives() {
     wait_for listening 2525
     printf 'Subject: from the package\n\nIt works.\n' | setpriv --reuid "$user" \
         --regid "$user" --clear-groups --no-new-privs env -i "$@" "$recipient"
-    wait_for test -n "$(echo /tmp/mail/*.eml)"
     wait $sink
     shown=$(cat /tmp/mail/*.eml)
     case $shown in
@@ -84,13 +83,46 @@ send_all_ways() {
     arrives 0 root@dest.test /usr/lib/sendmail -oi
     is '' "$(newaliases 2>&1)"
     # Without an agent users cannot read what the configuration says.
+    start_agent
+    arrives 4242 user@dest.test /usr/sbin/sendmail -oi
+    end_agent
+}
+
+start_agent() {
     ssmtpctl agent run >>/tmp/log 2>&1 &
     agent=$!
     wait_for test -S /run/ssmtp/submit.sock
-    arrives 4242 user@dest.test /usr/sbin/sendmail -oi
+}
+end_agent() {
     kill $agent
     wait $agent || true
     rm -rf /run/ssmtp/*.sock
+}
+
+queue_is_empty() { test -z "$(ls /var/spool/ssmtp/queue)"; }
+
+# Mail that waits goes out after the upgrade, by an agent that ran all the time.
+upgrade_with_mail() {
+    start_agent
+    local number
+    for number in 1 2 3; do
+        printf 'Subject: waits\n\nhello\n' | setpriv --reuid 4242 --regid 4242 \
+            --clear-groups env -i /usr/sbin/sendmail "$number@dest.test"
+    done
+    is 3 "$(find /var/spool/ssmtp/queue -type f | wc -l)"
+    apt install /packages/next/*.deb
+    is 3 "$(find /var/spool/ssmtp/queue -type f | wc -l)"
+    rm -rf /tmp/mail
+    mkdir /tmp/mail
+    ssmtpctl sink --port 2525 --count 3 --quiet --dir /tmp/mail >/tmp/sink 2>&1 &
+    local sink=$!
+    wait_for listening 2525
+    ssmtpctl queue flush
+    wait $sink
+    is 3 "$(find /tmp/mail -name '*.eml' | wc -l)"
+    wait_for queue_is_empty
+    is '' "$(ls /var/spool/ssmtp/corrupt /var/spool/ssmtp/failed | grep -v : || true)"
+    end_agent
 }
 
 # A bare system: install, send, upgrade, remove, purge; nothing stays but mail.
@@ -106,7 +138,7 @@ bare() {
     echo 'mailhub=127.0.0.1:2525' >>/etc/ssmtp/ssmtp.conf
     send_all_ways
     say sent
-    apt install /packages/next/*.deb
+    upgrade_with_mail
     is_installed
     is 'mailhub=127.0.0.1:2525' "$(tail -n 1 /etc/ssmtp/ssmtp.conf)"
     send_all_ways

@@ -9,6 +9,8 @@ line in it was written by one system call, so it is true when it is there.
 - `deliver` does with each message what its kind says, and writes `accepted ID NUMBER`
   where a mailhub would have taken it for a recipient.
 - `finish` does that again and again, as if started anew, until nothing is left to do.
+- `people` does with messages what people may want (`WISHES`), and writes `did ID WORD`
+  when they may be told so.
 - `recover` puts the spool in order.
 
 `settled ID` is written when an outcome is durable, `doubt ID` when a try had no end,
@@ -44,6 +46,16 @@ real_write = os.write
 # What is to become of a message; `large` is one that does not fit into one write.
 KINDS = ("done", "large", "batch", "partial", "refused", "later", "held", "crashing")
 RECIPIENTS = ["ann@example.org", "joe@example.org"]
+
+# What people do with a message of each kind; `fail` is what the sender does before.
+WISHES = {
+    "done": ["drop"],
+    "large": ["hold"],
+    "batch": ["hold", "release"],
+    "partial": ["fail", "requeue"],
+    "refused": ["fail", "drop"],
+    "later": ["fail"],
+}
 
 
 def content(kind: str) -> list[bytes]:
@@ -111,6 +123,33 @@ def deliver(queue: Queue, world: int) -> None:
                     say(world, f"settled {name}")
         except Failure as failure:
             say(world, f"trouble {name} {failure.what}")
+
+
+def people(queue: Queue, world: int) -> None:
+    """Do what people may do; who cannot be served is not told that he was."""
+    for name in sorted(queue.ids()):
+        entry = queue.look(name)
+        for word in WISHES.get(entry.envid or "", ()) if entry else ():
+            try:
+                if not wish(queue, name, word):
+                    break
+                say(world, f"did {name} {word}")
+            except Failure as failure:
+                say(world, f"trouble {name} {failure.what}")
+                break
+
+
+def wish(queue: Queue, name: str, word: str) -> bool:
+    if word == "fail":
+        claim = queue.claim(name)
+        if claim is not None:
+            claim.to_failed("refused")
+        return claim is not None
+    if word == "drop":
+        return queue.drop(name) or queue.drop(name, failed=True)
+    return {"hold": queue.hold, "release": queue.release, "requeue": queue.requeue}[
+        word
+    ](name)
 
 
 def attempt(queue: Queue, claim: Claim, world: int) -> None:
@@ -205,6 +244,8 @@ def run(verb: str, spool: str, world: int) -> None:
         enqueue(queue, world)
     elif verb == "recover":
         queue.recover()
+    elif verb == "people":
+        people(queue, world)
     else:
         deliver(queue, world)
     queue.close()

@@ -34,6 +34,7 @@ class Seen:
         self.troubles: set[str] = set()
         self.settled: set[str] = set()
         self.again: set[str] = set()  # accepted once more behind its durable outcome
+        self.did: dict[str, list[str]] = {}  # what people were told has been done
         for word, *rest in stage.lines():
             if word == "queued":
                 self.queued[rest[1]] = rest[0]
@@ -44,6 +45,8 @@ class Seen:
                 self.doubts.add(rest[0])
             elif word == "settled":
                 self.settled.add(rest[0])
+            elif word == "did":
+                self.did.setdefault(rest[0], []).append(rest[1])
             elif word == "accepted":
                 if rest[0] in self.settled:
                     self.again.add(rest[0])
@@ -142,6 +145,29 @@ def check_delivered(stage: Stage, *, power_cut: bool = False) -> None:
     assert set() == seen.again
     # A bounce is sent twice at most: killed between its queueing and the note on it.
     assert len(seen.bounces) <= 2
+
+
+def check_people(stage: Stage) -> None:
+    """I1 and I4, behind `people`: what they were told holds, nothing else is gone."""
+    there = entries(stage)
+    seen = Seen(stage)
+    failed = set(os.listdir(stage.spool / "failed"))
+
+    assert failed.isdisjoint(there)
+    for name, kind in seen.queued.items():
+        wishes = program.WISHES.get(kind, [])
+        did = seen.did.get(name, [])
+        if "drop" in did:
+            assert name not in there
+            assert name not in failed
+        elif "drop" not in wishes:
+            assert name in failed or name in there
+        if not wishes:
+            assert name in there
+        elif did == wishes:
+            assert (did[-1] == "fail") == (name in failed)
+            assert (did[-1] == "hold") == (name in there and there[name].held)
+            assert did[-1] != "requeue" or not there[name].failed
 
 
 def finish(stage: Stage) -> None:

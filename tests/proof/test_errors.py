@@ -8,7 +8,13 @@ import pytest
 
 from ssmtp.errors import EX_TEMPFAIL
 from tests.proof.conftest import LONG, sample
-from tests.proof.promises import check_delivered, check_queued, check_tidy, finish
+from tests.proof.promises import (
+    check_delivered,
+    check_people,
+    check_queued,
+    check_tidy,
+    finish,
+)
 from tests.proof.trace import Stage
 
 pytestmark = [pytest.mark.timeout(LONG, method="signal")]
@@ -58,6 +64,20 @@ def test_failing_in_delivery(tmp_path: Path) -> None:
         finish(stage)
         check_tidy(stage)
         check_delivered(stage)
+
+
+@pytest.mark.usefixtures("strace")
+def test_failing_in_what_people_do(tmp_path: Path) -> None:
+    """Whatever fails: nobody is told that it was done, and no message is gone."""
+    begin = Stage(tmp_path / "begin")
+    assert 0 == begin.run("enqueue")
+    points = begin.copy(tmp_path / "dry").points("people")
+    for at, fault in enumerate(sample(faults(points))):
+        stage = begin.copy(tmp_path / str(at))
+        fail(stage, "people", fault)
+        assert 0 == stage.run("recover")
+        check_tidy(stage)
+        check_people(stage)
 
 
 def short_writes(stage: Stage, verb: str) -> list[int]:

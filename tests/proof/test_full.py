@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ssmtp.errors import EX_TEMPFAIL
+from ssmtp.errors import EX_TEMPFAIL, ConfigError
 from ssmtp.spool.queue import Draft, NoSpace, Queue, Recipient
 from tests.proof import disks
 from tests.proof.promises import check_queued, check_tidy
@@ -93,6 +93,20 @@ def test_what_is_to_stay_free_stays_free(tmpfs: Callable[[str], Path]) -> None:
     assert 2 == queue.count()
     assert found.f_bavail * found.f_frsize >= least
     queue.close()
+
+
+def test_a_queue_is_on_one_file_system(
+    tmp_path: Path, need: Callable[[str], None]
+) -> None:
+    """A directory mounted into the queue is refused: no message could move there."""
+    need(disks.tmpfs_trouble())
+    spool = tmp_path / "spool"
+    Queue.open(str(spool), make=True).close()
+    with (
+        disks.mounted(spool / "failed", "-t", "tmpfs", "-o", "mode=700", "tmpfs"),
+        pytest.raises(ConfigError, match="failed lies on another file system than"),
+    ):
+        Queue.open(str(spool)).close()
 
 
 def test_outcomes_that_do_not_fit_are_said(tmpfs: Callable[[str], Path]) -> None:

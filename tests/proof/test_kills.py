@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.proof.conftest import LONG, sample
-from tests.proof.promises import check_delivered, check_queued, check_tidy, finish
+from tests.proof.promises import (
+    check_delivered,
+    check_people,
+    check_queued,
+    check_tidy,
+    finish,
+)
 from tests.proof.trace import Stage
 
 pytestmark = [
@@ -49,6 +55,20 @@ def test_killed_in_delivery(tmp_path: Path, hidden: bool) -> None:
         finish(stage)
         check_tidy(stage)
         check_delivered(stage)
+
+
+@WAYS
+def test_killed_in_what_people_do(tmp_path: Path, hidden: bool) -> None:
+    """What people were told has been done, and no message goes with a half of it."""
+    begin = Stage(tmp_path / "begin", hidden=hidden)
+    assert 0 == begin.run("enqueue")
+    points = begin.copy(tmp_path / "dry").points("people")
+    for at, point in enumerate(sample(points)):
+        stage = begin.copy(tmp_path / str(at))
+        kill(stage, "people", point)
+        assert 0 == stage.run("recover")
+        check_tidy(stage)
+        check_people(stage)
 
 
 @WAYS

@@ -16,7 +16,13 @@ import pytest
 
 from tests.proof import disks
 from tests.proof.conftest import LONG, sample
-from tests.proof.promises import check_delivered, check_queued, check_tidy, finish
+from tests.proof.promises import (
+    check_delivered,
+    check_people,
+    check_queued,
+    check_tidy,
+    finish,
+)
 from tests.proof.trace import Stage
 
 pytestmark = [
@@ -58,6 +64,23 @@ class Disk:
                 self.copy(self.path / f"{verb}{at}")
                 for at, _ in enumerate(stage.step(verb))
             ]
+
+
+@pytest.mark.parametrize("kind", disks.KINDS)
+def test_power_cut_while_people_work(
+    tmp_path: Path, need: Callable[[str], None], kind: str
+) -> None:
+    """Whenever the power goes, what people were told has been done."""
+    need(disks.image_trouble(kind))
+    disk = Disk(tmp_path / "disk", kind, hidden=False)
+    disks.make(kind, disk.image)
+    with disk.on() as stage:
+        assert 0 == stage.run("enqueue")
+    for cut in sample(disk.cuts("people")):
+        with cut.on() as stage:
+            assert 0 == stage.run("recover")
+            check_tidy(stage)
+            check_people(stage)
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["tmpfile", "hidden"])

@@ -181,6 +181,28 @@ def test_utf8_addresses() -> None:
     assert "Final-Recipient: utf-8; jörg@example.net\r\n".encode() in text
 
 
+@pytest.mark.parametrize(
+    ("name", "wished", "kind"),
+    [
+        ("ann", None, "message/delivery-status"),
+        ("ann", "rfc822;+FC@x", "message/global-delivery-status"),
+        ("jörg", None, "message/global-delivery-status"),
+    ],
+)
+def test_facts_beyond_ascii(name: str, wished: str | None, kind: str) -> None:
+    """What programs read is ASCII, or says by its type that it is not (RFC 6533)."""
+    reply = "550 ä nein"
+    victims = [Victim(f"{n}@example.net", wished, reply) for n in (name, "eve")]
+    text = made(FAILED, *victims)
+    _, status, _ = text.split(f"--={'feed' * 5}=\r\n".encode())[1:]
+    header, _, facts = status.partition(b"\r\n\r\n")
+
+    assert f"Content-Type: {kind}" == header.decode().splitlines()[0]
+    assert facts.isascii() == (b"8bit" not in header)
+    assert facts.isascii() == (kind == "message/delivery-status")
+    assert 2 == facts.count(b"\r\nDiagnostic-Code: smtp; 550 ")
+
+
 def test_notice() -> None:
     """A notice is plain text that says that no person wrote it."""
     text = bounce.notice(

@@ -568,6 +568,35 @@ def test_a_disk_that_fills_up_leaves_the_work_to_the_next(shared, monkeypatch):
     assert (HEADER + BODY).replace(b"\r\n", b"\n") == text_of(entry)
 
 
+def test_what_is_kept_is_safe(shared, system, monkeypatch):
+    """Content first, then the name: both are on the disk when the caller is told."""
+    (shared[0] / f"ssmtp-{UID}").mkdir(mode=0o700)
+    words = []
+    real = os.fsync
+
+    def note(fd):
+        found = os.fstat(fd)
+        whole = os.listdir(shared[0] / f"ssmtp-{UID}")
+        named = any(not name.startswith(".") for name in whole)
+        words.append((stat.S_ISDIR(found.st_mode), named))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", note)
+    kept = keep()
+
+    # Where a file without a name could not be linked, another has been written.
+    assert (False, False) == words[0]
+    assert [(False, False), (True, True)] == words[-2:]
+
+    del words[:]
+    with failed.claim(failed.load(kept.id)) as claimed:
+        failed.settle(claimed, InDoubt("no answer"))
+        assert [(False, True), (True, True)] == words
+        del words[:]
+        failed.remove(claimed)
+    assert [(True, False)] == words
+
+
 def test_a_directory_that_cannot_be_synchronised_keeps_its_file(shared, monkeypatch):
     """A whole file is not thrown away because it might be lost in a crash."""
     real = os.fsync
@@ -897,10 +926,13 @@ def test_doubt_is_written_down_even_on_a_full_disk(shared, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
+    safe = []
     with failed.claim(failed.load(kept.id)) as claimed:
         monkeypatch.setattr(os, "write", full)
+        monkeypatch.setattr(os, "fsync", lambda fd: safe.append(os.fstat(fd).st_ino))
         failed.settle(claimed, InDoubt("no answer"))
         monkeypatch.undo()
+    assert [os.stat(kept.path).st_ino] == safe
     found = os.listdir(os.path.dirname(kept.path))
     head = keptfile.parse(Path(kept.path).read_bytes().partition(b"\n\n")[0])
 

@@ -161,6 +161,17 @@ def test_parts_left_alone(kind):
     assert part.replace("\n", "\r\n").encode() == sent.body(eightbitmime=False)
 
 
+def test_report_beyond_ascii():
+    """What may be encoded for all that it is a message is (RFC 6533 section 4)."""
+    kind = "message/global-delivery-status"
+    part = f"--b\nContent-Type: {kind}\n\nX: ü\n--b--\n"
+    wire = send(HEAD.format("multipart/mixed; boundary=b") + part).body(
+        eightbitmime=False
+    )
+
+    assert b"Content-Transfer-Encoding: quoted-printable\r\n\r\nX: =C3=BC\r\n" in wire
+
+
 def test_depth():
     """Parts are followed into a depth that no honest message has."""
     text = "".join(

@@ -226,10 +226,30 @@ def test_a_directory_that_cannot_be_synchronised_takes_the_message_back(
         real(fd)
 
     monkeypatch.setattr(os, "fsync", fail)
+    calls = Calls(monkeypatch)
     with pytest.raises(SystemTrouble):
         box.add()
 
     assert [None] == seen  # it was there, and nobody could have it
+    assert [] == box.names()
+    assert ["link", "unlink", "directory safe"] == calls.words[-3:]
+
+
+def test_who_is_interrupted_before_it_is_safe_leaves_nothing(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that was never acknowledged is not there, whatever ended its coming."""
+    real = os.fsync
+
+    def interrupt(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode) and box.names():
+            raise KeyboardInterrupt
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        box.add()
+
     assert [] == box.names()
 
 
@@ -450,6 +470,57 @@ def test_who_waited_for_a_message_that_is_done_does_not_get_it(
     assert box.open().claim(name) is None
 
 
+def test_who_waited_for_a_message_knows_what_became_of_it(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening a file and locking it, somebody may have sent it to some."""
+    import fcntl
+
+    name = box.add("a@example.org", "b@example.org")
+    claim = box.claim(name)
+    real = fcntl.flock
+
+    def late(fd: int, how: int) -> None:
+        if claim.fd >= 0:
+            claim.settle([(0, "sent", "250 OK")])
+            claim.release()
+        real(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    other = box.open().claim(name)
+
+    assert other is not None
+    with other:
+        assert [1] == other.entry.open
+
+
+def test_a_copy_is_not_sent(box: Box) -> None:
+    """A file that somebody has copied under another name is no message."""
+    name = box.add()
+    copy = name[:-1] + ("b" if name[-1] == "a" else "a")
+    box.file(copy).write_bytes(box.file(name).read_bytes())
+
+    assert box.queue.claim(copy) is None
+    assert [name] == box.names()
+    assert "has the head of another message" in box.told[0]
+
+
+def test_the_next_message_takes_the_other_way(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where /proc has gone meanwhile one message is refused, and no more."""
+
+    def fail(*arguments: object, **more: object) -> None:
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(SystemTrouble):
+        box.add()
+    name = box.add()
+
+    assert [name] == box.names()
+
+
 # What became of it
 
 
@@ -482,6 +553,18 @@ def test_outcomes_are_kept(box: Box) -> None:
     assert (
         5 == box.file(name).read_bytes().partition(b"\nend: ")[2].count(b"\n") - 1 + 0
     )
+
+
+def test_a_time_for_the_next_try_ends_a_try(box: Box) -> None:
+    """A try that came to nothing at all, not even to an outcome, is no crash."""
+    name = box.add()
+    with box.claim(name) as claim:
+        claim.begin()
+        claim.settle([], 5.0)
+    entry = box.queue.look(name)
+
+    assert entry is not None
+    assert (1, 0) == (entry.attempts, entry.crashed)
 
 
 def test_crashes_are_counted(box: Box) -> None:
@@ -576,7 +659,135 @@ def test_what_cannot_be_removed_is_not_sent_again(
     assert [] == box.names()
 
 
+@pytest.mark.parametrize("way", ["done", "failed"])
+def test_what_cannot_leave_stops_nobody(
+    box: Box, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """A file that only grows (`chattr +a`) stays when it is over; the others go on."""
+    bad, good = box.add(), box.add()
+
+    def fail(*arguments: object, **more: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "unlink" if way == "done" else "rename", fail)
+    claim = box.claim(bad)
+    with pytest.raises(SystemTrouble):
+        claim.done() if way == "done" else claim.to_failed("no")
+    found = [box.queue.claim(bad) for _ in range(2)]
+
+    assert [None, None] == found
+    assert [good] == box.due()
+    assert sorted((bad, good)) == box.names()
+    assert 1 == len(box.told)
+
+    monkeypatch.undo()
+    assert box.queue.claim(bad) is None
+    assert [good] == box.names()
+
+
+def test_what_may_come_back_is_not_sent_again(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that has gone, but not durably, may come back: then it says `done`."""
+    names = [box.add() for _ in range(2)]
+    claims = [box.claim(name) for name in names]
+    files = [open(box.file(name), "rb") for name in names]
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(SystemTrouble):
+        claims[0].done()
+    with pytest.raises(SystemTrouble):
+        box.queue.remove(claims[1:])
+    last = [file.read().splitlines()[-1] for file in files]
+    for file in files:
+        file.close()
+
+    assert [b"done: ", b"done: "] == [line[:6] for line in last]
+
+
+def test_who_has_it_is_not_forgotten_on_a_full_disk(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a try that left nobody with the message is as if it had never begun."""
+    names = [box.add("a@example.org", "b@example.org") for _ in range(3)]
+    claims = [box.claim(name) for name in names]
+    for claim in claims:
+        claim.begin()
+    claims[2].settle([(0, "sent", "250 OK"), (1, "deferred", "452 too many")])
+    real = os.write
+
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fail)
+    for claim, state in zip(claims, ("sent", "deferred", "deferred"), strict=True):
+        with pytest.raises(NoSpace):
+            claim.settle([(1, state, "")])
+        claim.release()
+    monkeypatch.setattr(os, "write", real)
+    entries = [box.queue.look(name) for name in names]
+
+    assert [1, 0, 0] == [entry.crashed for entry in entries if entry]
+    assert [1, 0, 1] == [entry.attempts for entry in entries if entry]
+    assert ["waiting", "waiting", "sent"] == [
+        entry.recipients[0].state for entry in entries if entry
+    ]
+
+
+def test_a_file_that_becomes_shorter_is_not_sent_as_if_whole(box: Box) -> None:
+    """Whoever cuts a file that is being read causes an error, and no short mail."""
+    name = box.queue.add(draft(), [b"x" * 500_000])
+    with box.claim(name) as claim:
+        blocks = claim.blocks()
+        next(blocks)
+        os.truncate(box.file(name), 100_000)
+
+        with pytest.raises(SystemTrouble, match="has become shorter"):
+            list(blocks)
+
+
 # Failed ones
+
+
+def test_a_full_disk_keeps_no_message_from_failing(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room for the reason, a message goes to failed/ all the same."""
+    name = box.add()
+    claim = box.claim(name)
+
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fail)
+    claim.to_failed("no")
+
+    assert ([], [name]) == (box.names(), box.names("failed"))
+
+
+@pytest.mark.parametrize("state", ["sent", "relayed"])
+def test_nobody_gets_it_again_who_has_it(box: Box, state: str) -> None:
+    """A failed message that is requeued goes to those who do not have it."""
+    name = box.add("a@example.org", "b@example.org")
+    claim = box.claim(name)
+    claim.settle([(0, state, "250 OK"), (1, "refused", "550 no")])
+    claim.to_failed("no")
+    box.queue.requeue(name)
+
+    with box.claim(name) as claim:
+        assert [1] == claim.entry.open
+
+
+def test_odd_files_among_the_failed_stay_there(box: Box) -> None:
+    """What somebody puts beside the failed messages is no business of ours."""
+    for name in ("README", "core"):
+        (box.path / "failed" / name).write_bytes(b"what is this?")
+
+    assert [] == list(box.queue.failed_ids())
+    assert ["README", "core"] == box.names("failed")
 
 
 def test_failed_messages_are_kept_with_the_reason(box: Box) -> None:
@@ -636,6 +847,17 @@ def test_the_soonest_comes_first(box: Box) -> None:
     first = box.queue.due(now, 3)
     assert [names[1], names[2], names[3]] == [name for _, name in first]
     assert [names[0]] == [name for _, name in box.queue.due(now, 3, first[-1])]
+
+
+def test_those_of_one_moment_come_in_turn(box: Box) -> None:
+    """Of many that are due at the same time, the next list begins where one ended."""
+    names = sorted(box.add() for _ in range(5))
+    for name in names:
+        os.utime(box.file(name), (1e9, 1e9))
+    first = box.queue.due(2e9, 2)
+    then = box.queue.due(2e9, 9, first[-1])
+
+    assert names == [name for _, name in first + then]
 
 
 def test_a_clock_that_was_wrong_delays_nothing(box: Box) -> None:

@@ -243,3 +243,51 @@ def test_many_records_are_read_in_blocks() -> None:
     found, _ = read(WHOLE[0] + (begin + reply) * 500)
 
     assert (500, 0) == (found.attempts, found.crashed)
+
+
+def test_holes_below_the_trailer_are_a_torn_line() -> None:
+    """However long a file has become, what stands in it is read at once."""
+    torn = queuerecords.render(("deferred", 5, "0 451 not now"))
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, NAME)
+        path.write_bytes(WHOLE[0] + torn)
+        os.truncate(path, 1 << 40)
+        folder = os.open(directory, os.O_RDONLY)
+        opened = queueentry.open_entry(NAME, folder, os.getuid(), lock=True)
+        assert opened is not None
+        fd, entry, _ = opened
+        os.close(fd)
+        os.close(folder)
+
+        assert "451 not now" == entry.recipients[0].reply
+        assert WHOLE[0] + torn == path.read_bytes()
+
+
+def test_a_record_of_many_recipients_may_be_long() -> None:
+    """A line that fills several blocks is one record."""
+    numbers = range(0, 60_000, 2)
+    draft = plain()
+    draft.recipients = [Recipient("a@b.c") for _ in range(60_000)]
+    records = queuerecords.of_outcomes([(n, "deferred", "451") for n in numbers], 5)
+    line = queuerecords.render(records[0])
+    begin = queuerecords.render(("begin", 9, "1"))
+    found, _ = read(written(draft, [CONTENT], begin + line + begin))
+
+    assert len(line) > 2 * queueentry.BLOCK
+    assert len(numbers) == sum(one.reply == "451" for one in found.recipients)
+    assert 2 == found.attempts
+
+
+def test_every_word_is_described() -> None:
+    """Whoever reads a file with `cat` finds all that may stand there explained."""
+    draft = Draft(1, "bob", "", [Recipient("a@b.c", "NEVER", "rfc822;a")], header=1)
+    draft.message_id = draft.ret = draft.envid = draft.body = "x"
+    draft.smtputf8 = draft.eightbit = True
+    draft.mailhubs = ["hub"]
+    head = queuefile.render_head(draft, NAME).decode().split("\n")[1:-2]
+    text = queuefile.__doc__ or ""
+    records = "begin next warned held released failed requeued done".split()
+
+    assert [] == [line for line in head if f"\n    {line.split()[0]} " not in text]
+    for word in (*queuefile.OUTCOMES, *records):
+        assert f"`{word}`" in text or f"\n    {word}: " in text

@@ -168,6 +168,18 @@ def test_one_ledger_for_all(open_queue: Callable[[], Queue]) -> None:
     assert [[1, 1], [2, 2], [3, 3], [4, 4]] == found
 
 
+def test_a_ledger_that_has_forgotten_a_user(open_queue: Callable[[], Queue]) -> None:
+    """What was counted stays so when the ledger makes room for other users."""
+    queue = open_queue()
+    queue.share(Tally())
+    add(queue)
+    found = queue.usage(1000)
+    queue.usage(1000)  # counted behind what the ledger says
+    queue.share(Tally())
+
+    assert found == queue.usage(1000, fresh=False)
+
+
 def test_never_less_than_there_is(open_queue: Callable[[], Queue]) -> None:
     """However many add at the same time, nobody is told of fewer than he has."""
     queue = open_queue()

@@ -232,6 +232,7 @@ def test_replies(failure, reply):
     ("reply", "recipient", "code"),
     [
         *((reply, False, code) for code, reply in exits.REPLIES.items()),
+        *((reply, False, code) for code, reply in exits.SITES.items()),
         ((451, "4.3.0"), False, 75),
         ((452, "4.3.1"), True, 75),
         ((501, "5.1.3"), True, 65),

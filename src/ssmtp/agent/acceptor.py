@@ -14,7 +14,6 @@ who they are: all of them write as `ListenIdentity`.
 from __future__ import annotations
 
 import os
-import pwd
 import select
 import signal
 import socket
@@ -34,7 +33,6 @@ from ssmtp.errors import ConfigError
 from ssmtp.spool.queue import Queue
 
 CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: struct ucred
-BREATH = 0.2  # seconds until the next try when descriptors have run out
 
 
 def run(config_path: str, listen: str | None, spool: str | None) -> int:
@@ -52,9 +50,12 @@ def run(config_path: str, listen: str | None, spool: str | None) -> int:
     acceptor = Acceptor(config_path, listen, spool, clerks=forks.wanted())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: acceptor.stop())
+    # Another thread may be the one that is interrupted; then no handler is called.
+    signal.set_wakeup_fd(acceptor.bell)
     try:
         acceptor.serve()
     finally:
+        signal.set_wakeup_fd(-1)
         acceptor.close()
     return 0
 
@@ -75,7 +76,8 @@ class Acceptor:
         config = configfile.load(config_path)
         self._made: list[listening.Listener] = []
         self._listeners: list[socket.socket] = []
-        self._wake, self._stop = os.pipe()
+        self._wake, self.bell = os.pipe()  # a word in it ends `serve`
+        os.set_blocking(self.bell, False)
         place = places.spool_path(config, spool)
         queue = Queue.open(place, make=True, least=config.min_free_space, tell=tell)
         try:
@@ -134,19 +136,7 @@ class Acceptor:
         """Return the uid in whose name mail from the loopback listeners is sent."""
         if all(one.family == socket.AF_UNIX for one in self._listeners):
             return None
-        login = self.hall.config.listen_identity
-        if not login:
-            raise ConfigError(
-                f"{self.hall.path}: ListenLoopback needs ListenIdentity",
-                "name the user in whose name such mail is sent",
-            )
-        try:
-            return pwd.getpwnam(login).pw_uid
-        except KeyError:
-            raise ConfigError(
-                f"{self.hall.path}: ListenIdentity: there is no user {login}",
-                "name a user of this machine",
-            ) from None
+        return listening.identity(self.hall.config)
 
     def serve(self) -> None:
         """Accept connections until `stop`."""
@@ -159,7 +149,13 @@ class Acceptor:
         for fd in (self._wake, *self.clerks.lines, *by_fd):
             poll.register(fd, select.POLLIN)
         while True:
-            ready = [fd for fd, _ in poll.poll()]
+            try:
+                ready = [fd for fd, _ in poll.poll()]
+            except OSError as error:
+                if error.errno not in forks.SHORT:
+                    raise
+                time.sleep(forks.BREATH)
+                continue
             if self._wake in ready:
                 return
             for fd in ready:
@@ -171,7 +167,7 @@ class Acceptor:
     def stop(self) -> None:
         """End `serve`; may be called from a signal handler, and often."""
         try:
-            os.write(self._stop, b"!")
+            os.write(self.bell, b"!")
         except OSError:
             pass
 
@@ -183,7 +179,7 @@ class Acceptor:
         self.clerks.join()
         self._board.close()
         self.hall.queue.close()
-        for fd in (self.hall.closing, self._wake, self._stop):
+        for fd in (self.hall.closing, self._wake, self.bell):
             os.close(fd)
 
     def _forget(self) -> None:
@@ -193,7 +189,7 @@ class Acceptor:
         for made in self._made:
             os.close(made.lock)
         os.close(self._wake)
-        os.close(self._stop)
+        os.close(self.bell)
 
     def _stop_listening(self) -> None:
         for made in self._made:
@@ -208,7 +204,7 @@ class Acceptor:
             return
         except OSError as error:
             if error.errno in BUSY:
-                time.sleep(BREATH)  # until somebody hangs up
+                time.sleep(forks.BREATH)  # until somebody hangs up
             return
         uid = self._uid(sock)
         if uid is None:
@@ -219,7 +215,7 @@ class Acceptor:
                 refuse(sock, why)
         elif not self.clerks.take(sock, uid, len(self.sessions.threads)):
             if not self.sessions.begin(sock, uid):
-                time.sleep(BREATH)
+                time.sleep(forks.BREATH)
 
     def _uid(self, sock: socket.socket) -> int | None:
         """Return who calls; None for somebody who is not to be there."""

@@ -8,11 +8,13 @@ costs nobody a message and nobody a report:
 3. that the sender has been told (`reported`);
 4. the message leaves: removed when all have it, else to failed/.
 
-Whoever finds a message with a refusal that was not reported goes on at 2.
+Whoever finds a message with a refusal that was not reported goes on at 2; so it is when
+there is no room for the report.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
 
@@ -21,7 +23,7 @@ from ssmtp.agent import cargo, schedule
 from ssmtp.config import Config
 from ssmtp.errors import Failure
 from ssmtp.smtp.outcomes import DEFERRED, DOUBT, REFUSED, SENT, Outcome
-from ssmtp.spool.queue import Claim, Draft, Entry, Queue, Recipient
+from ssmtp.spool.queue import Claim, Draft, Entry, NoSpace, Queue, Recipient
 from ssmtp.stamp import Stamp
 
 EXPIRED = "expired"
@@ -32,18 +34,24 @@ CRASHES_MOST = 3
 SOON = 900.0  # seconds until what could not be carried out is tried again
 
 
+class Unreported(NoSpace):
+    """There is no room for a report; what it is about was noted, and waits for it."""
+
+
 class Plan:
     """What is to be noted: outcomes by recipient, the next try, whether to warn.
 
-    `at_once` says that the try goes on with other recipients.
+    `at_once` says that the try goes on with other recipients, `holds` that it goes on
+    when somebody says so.
     """
 
-    __slots__ = ("at_once", "failure", "next_try", "records", "warn")
+    __slots__ = ("at_once", "failure", "holds", "next_try", "records", "warn")
 
     def __init__(self) -> None:
         self.records: list[tuple[int, str, str]] = []
         self.next_try = 0.0
         self.at_once = False
+        self.holds = False
         self.warn = False
         self.failure: Failure | None = None
 
@@ -82,15 +90,17 @@ def plan(
     tells the sender of a delivery, if he wishes that (DSN, RFC 3461).
     """
     made = Plan()
-    waits = prompt = False
+    waits = prompt = ends = False
     sent = SENT in [outcome.state for outcome in outcomes]
     for outcome in outcomes:
         state = outcome.state
-        if state in (DEFERRED, DOUBT):
+        if state == DOUBT and config.hold_in_doubt:
+            made.holds = True
+        elif state in (DEFERRED, DOUBT):
             if schedule.expired(
                 now, entry.since, entry.next, config.queue_lifetime, entry.attempts
             ):
-                state = EXPIRED
+                state, ends = EXPIRED, True
             else:
                 waits = True
                 prompt = prompt or (sent and _too_many(outcome))
@@ -102,13 +112,15 @@ def plan(
     tried = {outcome.number for outcome in outcomes}
     left = [number for number in entry.open if number not in tried]
     made.at_once = prompt or bool(
-        left and (sent or any(_is_new(entry, n) for n in left))
+        left and (sent or ends or any(_is_new(entry, n) for n in left))
     )
+    if made.holds:
+        made.at_once = waits = False  # nobody gets it before somebody has looked
     if made.at_once:
         made.next_try = now
     else:
         made.next_try = schedule.next_try(
-            now, entry.since, config.queue_lifetime, entry.attempts, chance
+            now, entry.since, config.queue_lifetime, entry.rounds + 1, chance
         )
     made.warn = (
         waits
@@ -161,6 +173,25 @@ def carry_out(made: Plan, claim: Claim, queue: Queue, config: Config, hub: str) 
         finish(claim, queue, config, hub)
         if made.warn and claim.fd >= 0:
             _warn(claim, queue, config, hub)
+        if made.holds and claim.fd >= 0:
+            claim.note("held")
+        elif claim.fd >= 0:
+            show_next(claim, config)
+
+
+def show_next(claim: Claim, config: Config) -> None:
+    """Have a message looked at when it is due, or when its sender is to be warned."""
+    entry = claim.entry
+    after = entry.since + config.warning_after
+    mine = entry.kind == "message" and entry.reverse_path and not entry.warned
+    claim.show_next(after if mine and time.time() < after else math.inf)
+
+
+def warning_due(entry: Entry, config: Config) -> bool:
+    """Tell whether the sender is to be warned of a message that waits for its time."""
+    since, planned = entry.since, entry.next
+    due = schedule.warning_due(time.time(), since, planned, config.warning_after)
+    return due and not entry.warned
 
 
 def finish(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
@@ -168,7 +199,7 @@ def finish(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
     entry = claim.entry
     relayed = [n for n, r in enumerate(entry.recipients) if r.state == RELAYED]
     if relayed:
-        queue.add(*_report(bounce.RELAYED, relayed, claim, config, hub))
+        _queue(_report(bounce.RELAYED, relayed, claim, config, hub), claim, queue)
         records = [(n, SENT, entry.recipients[n].reply) for n in relayed]
         claim.settle(records, entry.next)
     owed = [n for n, r in enumerate(entry.recipients) if r.state in OWED]
@@ -176,7 +207,7 @@ def finish(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
     if owed:
         told = [n for n in owed if _wants(entry, n, "FAILURE")]
         if told:
-            queue.add(*_report(bounce.FAILED, told, claim, config, hub))
+            _queue(_report(bounce.FAILED, told, claim, config, hub), claim, queue)
         records = [(n, "reported", entry.recipients[n].reply) for n in owed]
         claim.settle(records, entry.next)
     if entry.open:
@@ -193,11 +224,24 @@ def _warn(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
     entry = claim.entry
     told = [n for n in entry.open if _wants(entry, n, "DELAY")]
     if told:
-        queue.add(*_report(bounce.DELAYED, told, claim, config, hub))
+        _queue(_report(bounce.DELAYED, told, claim, config, hub), claim, queue)
     planned = entry.next
     claim.warned()
     if entry.next != planned:
         claim.settle([], planned)
+
+
+def _queue(report: tuple[Draft, list[bytes]], claim: Claim, queue: Queue) -> None:
+    """Queue a report about a message; raises `Unreported` and `SystemTrouble`."""
+    try:
+        queue.add(*report)
+    except NoSpace as failure:
+        if claim.entry.open:
+            claim.show_next()  # then once more
+        else:
+            claim.settle([], time.time() + SOON)
+        words = f"the report about {claim.id} has to wait: {failure.what}"
+        raise Unreported(words, failure.next_step) from failure
 
 
 def _wants(entry: Entry, number: int, event: str) -> bool:
@@ -227,6 +271,7 @@ def _report(
     header = cargo.header(claim)
     full = entry.ret == "FULL" and entry.octets <= bounce.FULL_MOST
     full = full and action == bounce.FAILED
+    full = full and not any(_is_too_large(entry.recipients[n].reply) for n in numbers)
     original = bounce.Original(
         entry.message_id,
         stamp(entry.time),
@@ -266,6 +311,14 @@ def _report(
         name=bounce.message_id(host, now),
     )
     return made, [content]
+
+
+def _is_too_large(reply: str) -> bool:
+    """Tell whether its size was in a message's way; a report is not to share that."""
+    status = reply[4:].partition(" ")[0]
+    # RFC 1870 section 6.1, RFC 3463 section 3.3 and 3.4; the last are words of ours.
+    large = reply.startswith("552") or status in ("5.2.3", "5.3.4")
+    return large or (reply.startswith("the message has ") and " octets, " in reply)
 
 
 def draft(

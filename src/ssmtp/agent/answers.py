@@ -19,6 +19,7 @@ import itertools
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,8 +36,10 @@ STRANGER = 65534  # also everybody of another user namespace: nobody in particul
 TOLD = ("mailhubs", "state", "kind", "what", "next_step", "next_try")
 LISTED = 10  # recipients in a line of XLIST
 TEXT_MOST = 300  # characters of a reason
-# The record is long: who asks again and again holds up nobody but himself. By uid.
-_TURNS: dict[int, threading.Lock] = {}
+PACE = 0.01  # seconds between two words for the sender that a user causes
+# Who asks again and again for what is long, or costs others something, holds up nobody
+# but himself.
+_TURNS: dict[tuple[int, str], threading.Lock] = {}
 
 
 class Denied(Exception):
@@ -78,9 +81,9 @@ def _list(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     if argument not in ("", "all"):
         raise Denied(501, "5.5.4", "XLIST takes nothing, or all")
     owner = asker.owners(argument == "all" or asker.trusted)
-    troubles = status.troubles(asker.queue.path)
+    delays = status.delays(asker.queue.path)
     for entry, failed in _entries(asker, owner):
-        yield row(entry, failed, asker.hall, troubles)
+        yield row(entry, failed, asker.hall, delays)
 
 
 def _entries(asker: Asker, owner: int | None) -> Iterator[tuple[Entry, bool]]:
@@ -94,17 +97,18 @@ def _entries(asker: Asker, owner: int | None) -> Iterator[tuple[Entry, bool]]:
 
 
 def row(
-    entry: Entry, failed: bool, hall: Hall, troubles: list[dict[str, Any]]
+    entry: Entry, failed: bool, hall: Hall, delays: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return what a list tells of a message.
 
-    While its mailhub is in trouble nothing is tried, so that is why it waits.
+    While its mailhub is in trouble nothing is tried, so that is why it waits; the rate
+    limit is, if it has no reason of its own.
     """
     found = _row(entry, failed, hall)
     if found["state"] == "waiting":
-        trouble = status.of(entry.mailhubs, troubles)
-        if trouble is not None:
-            found["reason"], found["next"] = trouble[2][:TEXT_MOST], trouble[3]
+        delay = status.of(entry.mailhubs, delays)
+        if delay is not None and (delay[2] != status.LIMITED or not found["reason"]):
+            found["reason"], found["next"] = delay[2][:TEXT_MOST], delay[3]
     return found
 
 
@@ -142,8 +146,12 @@ def _state(entry: Entry, failed: bool, hall: Hall) -> str:
 def _reason(entry: Entry) -> str:
     if entry.failed:
         return entry.failed[:TEXT_MOST]
-    replies = [recipient.reply for recipient in entry.recipients if recipient.reply]
-    return replies[0][:TEXT_MOST] if replies else ""
+    # What was said of those who have it, or never will, is no reason to wait.
+    waiting = [entry.recipients[number].reply for number in entry.open]
+    reason = next((reply[:TEXT_MOST] for reply in waiting if reply), "")
+    if not reason and entry.held and entry.in_doubt:
+        return "in doubt: the agent ended while it was sending it"
+    return reason
 
 
 def _show(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
@@ -151,7 +159,7 @@ def _show(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     entry = asker.queue.look(name, failed=failed)
     if entry is None:
         raise _gone(name)
-    yield row(entry, failed, asker.hall, status.troubles(asker.queue.path))
+    yield row(entry, failed, asker.hall, status.delays(asker.queue.path))
     for recipient in entry.recipients:
         yield {
             "recipient": recipient.address,
@@ -198,14 +206,14 @@ def _release(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     again = asker.queue.requeue if failed else asker.queue.release
     if not again(name):
         raise _busy(name)
-    asker.hall.link.flush(name)
+    _push(asker, name)
     yield {"id": name}
 
 
 def _flush(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     if not argument:
         # It costs one probe of the mailhub, and none of the others' mail a try.
-        asker.hall.link.flush(None, None if asker.trusted else asker.uid)
+        _push(asker, None)
         yield {"sender": _sender(asker)}
         return
     name, failed = _find(argument, asker)
@@ -214,10 +222,24 @@ def _flush(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
         raise Denied(550, "5.5.1", f"{name} is held until it is released")
     if failed and not asker.queue.requeue(name):
         raise _busy(name)
-    asker.hall.link.flush(name)
+    _push(asker, name)
     hubs = entry.mailhubs if entry is not None else []
     pause = status.auth_pause(hubs, status.troubles(asker.queue.path))
     yield {"id": name, "sender": _sender(asker), "pause": pause}
+
+
+def _push(asker: Asker, name: str | None) -> None:
+    """Have the sender try it, or all of one's own, at a pace that it can follow."""
+    if asker.trusted:
+        asker.hall.link.flush(name)
+        return
+    with _turn(asker, "XFLUSH"):
+        asker.hall.link.flush(name, None if name else asker.uid)
+        time.sleep(PACE)
+
+
+def _turn(asker: Asker, what: str) -> threading.Lock:
+    return _TURNS.setdefault((asker.uid, what), threading.Lock())
 
 
 def _log(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
@@ -227,7 +249,7 @@ def _log(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     if asker.trusted:
         yield from _known(argument, asker, owner)
         return
-    with _TURNS.setdefault(asker.uid, threading.Lock()):
+    with _turn(asker, "XLOG"):
         yield from _known(argument, asker, owner)
 
 
@@ -258,12 +280,12 @@ def _past(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]
 
 def _present(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:
     """Yield what `XLIST` tells of the messages that are meant and are still here."""
-    troubles = status.troubles(asker.queue.path)
+    delays = status.delays(asker.queue.path)
     for entry, failed in _entries(asker, owner):
         to = [recipient.address for recipient in entry.recipients]
         addresses = [entry.reverse_path, *to]
         if receipts.is_meant(word, entry.id, entry.message_id, addresses):
-            told = row(entry, failed, asker.hall, troubles)
+            told = row(entry, failed, asker.hall, delays)
             yield {"now": {**told, "to": _named(to, word)}}
 
 
@@ -286,20 +308,33 @@ def _status(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
         "failed": sum(1 for _ in asker.queue.failed_ids(owner)),
         "sender": _sender(asker),
         "disk": _disk(asker),
+        "configuration": _mistake(asker),
         "site": _site(asker, names),
     }
 
 
 def _disk(asker: Asker) -> str | None:
     """Return why no mail can be taken, however well the mailhub fares."""
-    folder = asker.queue.queue.path
+    folder, fd = asker.queue.queue.path, asker.queue.queue.fd
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"nothing can be written into {folder}"
     try:
+        if not os.path.samestat(os.stat(folder), os.fstat(fd)):
+            return f"{folder} was replaced while the agent ran; start it again"
         asker.queue.check_room(STRANGER)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
     except Failure as failure:
         return failure.sentence()
     return None
+
+
+def _mistake(asker: Asker) -> str | None:
+    """Return what is wrong with the configuration; not all may read what is there."""
+    asker.hall.renew()
+    if asker.hall.mistake is None or asker.trusted:
+        return asker.hall.mistake
+    return "the configuration is wrong (what held before still holds)"
 
 
 def _site(asker: Asker, names: list[str]) -> Any:

@@ -116,6 +116,10 @@ class Carrier:
 
     # -- one message
 
+    def holds(self, entry: Entry) -> bool:
+        """Tell whether a message is to be held: it may have arrived (RFC 1047)."""
+        return self.config.hold_in_doubt and entry.in_doubt
+
     def is_early(self, entry: Entry) -> bool:
         """Tell whether a message is to wait for its time, which nobody cut short."""
         now = time.time()
@@ -160,13 +164,18 @@ class Carrier:
                 yield self.commits.work(
                     lambda: aftermath.carry_out(made, claim, queue, config, hub)
                 )
+        except aftermath.Unreported as failure:
+            self.note(failure.sentence(), bad=True)
+            self.plan_look(entry.next)
         except Failure as failure:
             self.disk_trouble(failure)
             self.plan_look(time.time() + aftermath.SOON)
         except Exception as error:
             self.stumbled_over(error)
         else:
-            if entry.open and not all_sent:
+            if made.holds:
+                self.note(notices.held(entry), bad=True)
+            elif entry.open and not all_sent:
                 self.plan_look(made.next_try)
             if made.reports:
                 self.plan_look(time.time())

@@ -204,7 +204,7 @@ class Clerks:
             self.hall.leave(uid)
         clerk.line.close()
         os.waitpid(clerk.pid, 0)
-        self.hall.clerk_died()
+        self.hall.clerk_died(clerk.pid)
         tell(f"a process of the acceptor ({clerk.pid}) has died; the others go on")
 
 

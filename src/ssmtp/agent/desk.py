@@ -13,7 +13,9 @@ import time
 from collections.abc import Iterator
 
 from ssmtp import bs, direct, journal
+from ssmtp import envelope as envelopes
 from ssmtp.accounts import Caller
+from ssmtp.address import Address
 from ssmtp.agent import answers, senders
 from ssmtp.agent.hall import Hall
 from ssmtp.content import Content
@@ -27,10 +29,12 @@ from ssmtp.smtp.events import Verb
 from ssmtp.smtp.paths import Path, from_xtext
 from ssmtp.smtp.reply import Reply
 from ssmtp.smtp.rules import Rules
+from ssmtp.spool import queuefile
 from ssmtp.spool.queue import Draft, NoSpace, Recipient
 
 OFTEN = 1 << 20  # octets of a message, after which the room is looked at again
 RESTARTED = "the agent is being restarted, try again"
+NAME_AND_END = 100  # octets of a file in the queue, or a few less
 AT_ONCE = 50  # lines of an answer that are written at once
 
 
@@ -44,8 +48,8 @@ class Desk(Conversation):
         "hall",
         "notice",
         "poll",
+        "said",
         "sock",
-        "submitter",
         "until",
     )
 
@@ -55,15 +59,12 @@ class Desk(Conversation):
         sock: socket.socket,
         rules: Rules,
         caller: Caller,
-        *,
-        submitter: bool,
     ) -> None:
-        """`submitter`: the peer is a process of the caller's, not just any program."""
         super().__init__(rules, sock.fileno(), sock.fileno())
         self.hall = hall
         self.sock = sock
         self.caller = caller
-        self.submitter = submitter
+        self.said = time.monotonic()  # when the last reply was written
         self.until: float | None = None  # when the message has to be complete
         self.full: Failure | None = None  # why the message that comes is refused
         self.notice = True  # the end of the agent is still to be told
@@ -77,7 +78,12 @@ class Desk(Conversation):
 
     def read(self) -> bytes:
         """Return what came next; nothing once the session is to end."""
+        ready: list[tuple[int, int]] = []
         while True:
+            now = time.monotonic()
+            until = self._deadline(now)
+            if now >= until and not ready:
+                return self._late()  # also who never stops talking
             if not (self.drained and self.notice):
                 try:
                     data = self.sock.recv(BLOCK)
@@ -89,19 +95,26 @@ class Desk(Conversation):
             self.drained = False
             if not self.notice and self.session.transaction is None:
                 return self._end(RESTARTED)
-            now = time.monotonic()
-            idle = now + self.hall.idle_seconds
-            over = self.until if self.session.transaction is not None else None
-            until = idle if over is None else min(idle, over)
-            patience = max(0, int((until - now) * 1000)) + 1
-            ready = self.poll.poll(patience)
+            ready = self.poll.poll(max(0, int((until - now) * 1000)) + 1)
             if not ready:
-                return self._end("you took too long" if self.notice else RESTARTED)
+                return self._late()
             if self.hall.closing in dict(ready):
                 self.notice = False
                 self.poll.unregister(self.hall.closing)
                 closing = time.monotonic() + self.hall.grace_seconds
                 self.until = min(self.until or closing, closing)
+
+    def _deadline(self, now: float) -> float:
+        """Return until when something has to come: a whole command, but of a message.
+
+        A message may come in small pieces, as long as all of it comes in its time.
+        """
+        if self.session.transaction is None or self.until is None:
+            return self.said + self.hall.idle_seconds
+        return min(now + self.hall.idle_seconds, self.until)
+
+    def _late(self) -> bytes:
+        return self._end("you took too long" if self.notice else RESTARTED)
 
     def _end(self, words: str) -> bytes:
         self.session.shut_down(words)
@@ -117,20 +130,19 @@ class Desk(Conversation):
                 poll.register(self.sock, select.POLLOUT)
                 if not poll.poll(self.hall.idle_seconds * 1000):
                     raise TimeoutError("the peer does not read") from None
+        self.said = time.monotonic()
 
     # Messages
 
     def sender(self, path: Path) -> None:
         """Refuse mail that there is no room for, before it is sent."""
-        self.until = time.monotonic() + self.hall.message_seconds
+        if self.notice:  # else it has been told how long this may go on
+            self.until = time.monotonic() + self.hall.message_seconds
         self.hall.admit(self.caller.uid, int(path.parameters.get("SIZE") or 0))
 
     def message(self) -> None:
         self.full = None
-        try:
-            super().message()
-        finally:
-            self.until = None
+        super().message()
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the content; of one that the queue has no room for, the beginning."""
@@ -160,7 +172,7 @@ class Desk(Conversation):
             draft = self._draft(account, envelope, message, options)
             draft.header = len(content.header)
             draft.eightbit = content.eightbit
-            with self.hall.place(self.caller.uid, content.size):
+            with self.hall.place(self.caller.uid, _octets(draft, content)):
                 name = self._queued(draft, content)
         except Failure as failure:
             self._log_failure(failure, account, options, begun)
@@ -221,7 +233,7 @@ class Desk(Conversation):
             self.caller.uid,
             self.caller.login,
             "" if path is None else str(path),
-            self._recipients(envelope),
+            self._recipients(envelope, account),
             message_id=message.message_id,
             smtputf8=envelope.needs_smtputf8 or message.needs_smtputf8,
             ret=options.ret,
@@ -230,17 +242,24 @@ class Desk(Conversation):
             mailhubs=map(str, hubs) if own else (),
         )
 
-    def _recipients(self, envelope: Envelope) -> list[Recipient]:
-        """Give each recipient its own wishes, where it is clear whose they are."""
+    def _recipients(
+        self, envelope: Envelope, account: direct.Account
+    ) -> list[Recipient]:
+        """Give each recipient the wishes of the first RCPT that leads to it."""
         transaction = self.session.transaction
         assert transaction is not None
-        paths = transaction.recipients
-        if self.submitter or len(paths) != len(envelope.recipients):
-            return [Recipient(str(a), envelope.notify) for a in envelope.recipients]
-        wishes = [path.parameters for path in paths]
+        others = {"NOTIFY": envelope.notify}  # of whom only the header names
+        wishes: dict[Address, dict[str, str | None]] = {}
+        if any(path.parameters for path in transaction.recipients):
+            alone = Options("sendmail")
+            for path in transaction.recipients:
+                alone.recipients = [path.text]
+                for address in envelopes.recipients(alone, [], account.names):
+                    wishes.setdefault(address, path.parameters)
+        found = [(str(one), wishes.get(one, others)) for one in envelope.recipients]
         return [
-            Recipient(str(address), wish.get("NOTIFY"), wish.get("ORCPT"))
-            for address, wish in zip(envelope.recipients, wishes, strict=True)
+            Recipient(address, wish.get("NOTIFY"), wish.get("ORCPT"))
+            for address, wish in found
         ]
 
     def _wait(self, name: str) -> str:
@@ -324,3 +343,8 @@ class Desk(Conversation):
             self.session.reply(451, "4.3.0", failure.sentence())
         else:
             self.session.reply(250, "2.0.0", "ok")
+
+
+def _octets(draft: Draft, content: Content) -> int:
+    """Return what a message's file will have at most: recipients take room, too."""
+    return len(queuefile.render_head(draft, "")) + content.size + NAME_AND_END

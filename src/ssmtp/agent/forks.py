@@ -6,10 +6,12 @@ end of a socket whose packets are its words with the first process (`clerks`, `c
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -19,6 +21,8 @@ from ssmtp.errors import EX_OK, EX_SOFTWARE
 
 MOST = 3
 PACKET_MOST = 65536  # octets
+SHORT = (errno.ENOMEM, errno.ENOBUFS)  # of memory, which passes
+BREATH = 0.2  # seconds until the next try
 
 
 def wanted() -> int:
@@ -72,12 +76,17 @@ def hear(line: socket.socket) -> tuple[bytes, list[int]]:
 
     Raises OSError.
     """
-    try:
-        packet, fds, _, _ = socket.recv_fds(line, PACKET_MOST, 1)
-    except ConnectionResetError:
-        # It ended with something unread; what it said before comes behind this.
-        packet, fds, _, _ = socket.recv_fds(line, PACKET_MOST, 1)
-    return packet, fds
+    while True:
+        try:
+            packet, fds, _, _ = socket.recv_fds(line, PACKET_MOST, 1)
+        except ConnectionResetError:
+            pass  # it ended with something unread; what it said before comes behind
+        except OSError as error:
+            if error.errno not in SHORT:
+                raise
+            time.sleep(BREATH)
+        else:
+            return packet, fds
 
 
 def _be(serve: Callable[[socket.socket], None], line: socket.socket) -> NoReturn:

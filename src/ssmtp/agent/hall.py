@@ -21,7 +21,7 @@ from ssmtp.agent.limits import Limits
 from ssmtp.agent.link import Mouth, Switchboard, Word
 from ssmtp.agent.tally import Tally
 from ssmtp.config import Config
-from ssmtp.errors import Deferred, Failure
+from ssmtp.errors import ConfigError, Deferred, Failure
 from ssmtp.spool.queue import Queue, owner_of
 
 PASSWD = "/etc/passwd"
@@ -77,6 +77,7 @@ class Hall:
         self._ending = False
         self._tell = tell
         self._lock = threading.Lock()
+        self.mistake: str | None = None  # in the configuration as it is now
         self._site = _without_secrets(direct.site(path))
         self._stamp = self._files()
         self._accounts: dict[int, tuple[direct.Account, float]] = {}
@@ -169,9 +170,9 @@ class Hall:
             self._tally.go(uid, size)
             raise
 
-    def clerk_died(self) -> None:
-        """Give up the places that somebody kept who has died, and all others' too."""
-        self._tally.all_go()
+    def clerk_died(self, pid: int) -> None:
+        """Give up the places that a process kept which has died."""
+        self._tally.died(pid)
 
     def forked(self, link: Mouth, asks: Asks, tell: Callable[[str], None]) -> None:
         """Be the hall of a process of its own, which asks another one for verdicts.
@@ -181,6 +182,7 @@ class Hall:
         os.close(self.closing)
         os.close(self._close)
         self.closing, self._close = os.pipe()
+        self._tally.forked()
         self.link = link
         self._asks = asks
         self._tell = tell
@@ -259,13 +261,21 @@ class Hall:
         self._accounts.clear()
         try:
             site = direct.site(self.path)
+            if self.config.mailhubs and not site.config.mailhubs:
+                # Somebody is about to write it, and has emptied it first.
+                raise ConfigError(
+                    f"{site.config.path}: no mailhub is set any more",
+                    "add a line Mailhub=host:port",
+                )
         except Failure as failure:
             cause = failure.__context__
             if isinstance(cause, OSError) and cause.errno in BUSY:
                 self._stamp = ()  # nobody has seen what it says: look again
                 return False
-            self._tell(f"{failure.sentence()} (what held before still holds)")
+            self.mistake = f"{failure.sentence()} (what held before still holds)"
+            self._tell(self.mistake)
             return False
+        self.mistake = None
         self._site = _without_secrets(site)
         self._limits.config = self._site.config
         return True
@@ -276,7 +286,8 @@ def _stamp(path: str) -> Stamp:
         found = os.stat(path)
     except OSError:
         return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
+    # Who may read it belongs to it, so the time is that of any change.
+    return found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
 
 
 def _without_secrets(site: direct.Site) -> direct.Site:

@@ -95,6 +95,7 @@ class Switchboard(Mouth):
         self._early: dict[str, Word] = {}
         self._told = threading.Condition(self._lock)
         self._listener: socket.socket | None = None
+        self._inode = 0
 
     def start(self) -> None:
         """Listen; raises `SystemTrouble`."""
@@ -116,6 +117,7 @@ class Switchboard(Mouth):
                 listener.bind(self.path)
             finally:
                 os.umask(before)
+            self._inode = os.lstat(self.path).st_ino  # another may take its place
             listener.listen(4)
         except BaseException:
             listener.close()
@@ -127,7 +129,8 @@ class Switchboard(Mouth):
         if self._listener is not None:
             _shut(self._listener)
             try:
-                os.unlink(self.path)
+                if os.lstat(self.path).st_ino == self._inode:
+                    os.unlink(self.path)
             except OSError:
                 pass
         with self._lock:

@@ -12,10 +12,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
 import socket
 import stat
 from collections.abc import MutableMapping
 
+from ssmtp.config import Config
 from ssmtp.errors import ConfigError, SystemTrouble
 
 BACKLOG = 512
@@ -100,6 +102,26 @@ def loopback(host: str, port: int) -> socket.socket:
     return listening
 
 
+def identity(config: Config) -> int:
+    """Return the uid in whose name mail from the loopback listeners is sent.
+
+    Raises `ConfigError` when there is no such user.
+    """
+    login = config.listen_identity
+    if not login:
+        raise ConfigError(
+            f"{config.path}: ListenLoopback needs ListenIdentity",
+            "name the user in whose name such mail is sent",
+        )
+    try:
+        return pwd.getpwnam(login).pw_uid
+    except KeyError:
+        raise ConfigError(
+            f"{config.path}: ListenIdentity: there is no user {login}",
+            "name a user of this machine",
+        ) from None
+
+
 def inherited(environ: MutableMapping[str, str] = os.environ) -> list[socket.socket]:
     """Return the sockets that were handed over to this process, once.
 
@@ -109,18 +131,28 @@ def inherited(environ: MutableMapping[str, str] = os.environ) -> list[socket.soc
     meant = environ.pop("LISTEN_PID", "") == str(os.getpid())
     count = environ.pop("LISTEN_FDS", "")
     environ.pop("LISTEN_FDNAMES", None)
-    if not meant or not count.isdigit():
+    if not meant or not count.isdecimal():
         return []
     found = []
     for fd in range(FIRST_FD, FIRST_FD + int(count)):
-        os.set_inheritable(fd, False)
-        found.append(socket.socket(fileno=fd))
-    for one in found:
-        if not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        try:
+            os.set_inheritable(fd, False)
+            one = socket.socket(fileno=fd)
+            good = one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        except OSError:  # no socket
+            good = 0
+        if not good:
             raise ConfigError(
                 "a socket was handed over that nobody can connect to",
                 "let the unit have ListenStream= only, and Accept=no",
             )
+        # Beside its path lies what else the agent needs.
+        if one.family == socket.AF_UNIX and str(one.getsockname())[:1] != "/":
+            raise ConfigError(
+                "a socket without a path was handed over",
+                "let ListenStream= name a path that begins with /",
+            )
+        found.append(one)
     return found
 
 

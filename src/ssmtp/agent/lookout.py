@@ -35,7 +35,9 @@ class Lookout:
         self._look_at = self._glance_at = 0.0
         self._looking = self._sorting = False
         self._sorted: set[str] = set()
-        self._flush = False
+        # What a flush has found so far, None while there is none; and where it goes on.
+        self._flushed: set[str] | None = None
+        self._after: tuple[float, str] | None = None
         self._stamp = -1
 
     def add(self, name: str) -> None:
@@ -69,7 +71,7 @@ class Lookout:
 
     def flush(self) -> None:
         """Find everything, due or not."""
-        self._flush = True
+        self._flushed, self._after = set(), None
         self._look_at = boottime()
 
     def flush_of(self, uid: int) -> None:
@@ -105,30 +107,39 @@ class Lookout:
         self._looking = True
         self._look_at = now + LOOK_EVERY
         self._stamp = self._changed()
-        limit = AT_ONCE + len(self.seen)
+        after, flushed = self._after, self._flushed
+        limit = AT_ONCE + (len(self.seen) if after is None else 0)
         wall = time.time()
-        search = call(lambda: sender.queue.due(wall, limit))
-        sender.loop.start(self._take(search, wall, limit), sender.surprised)
+        search = call(lambda: sender.queue.due(wall, limit, after))
+        sender.loop.start(self._take(search, wall, limit, flushed), sender.surprised)
 
     def _changed(self) -> int:
         return os.fstat(self.sender.queue.queue.fd).st_mtime_ns
 
-    def _take(self, search: Any, wall: float, limit: int) -> Talk:
+    def _take(
+        self, search: Any, wall: float, limit: int, flushed: set[str] | None
+    ) -> Talk:
         found = yield from self._read(search)
         self._looking = False
         if found is None:
             return
-        flush, self._flush = self._flush, False
         for when, name in found:
-            if when > wall and not flush:
+            if flushed is None and when > wall:
                 self.soon(when - wall)
                 return
-            if flush and when > wall:
-                self.sender.forced.add(name)
+            if flushed is not None:
+                if name in flushed:
+                    continue  # it was tried, and waits once more
+                flushed.add(name)
+                if when > wall:
+                    self.sender.forced.add(name)
             self.add(name)
-        if len(found) == limit:
-            self._flush = flush
-            self._look_at = boottime()  # there is more
+        more = len(found) == limit
+        if more:
+            self._look_at = boottime()
+        if flushed is not None and flushed is self._flushed:
+            self._after = found[-1] if more else None
+            self._flushed = flushed if more else None
 
     def _read(self, request: Any) -> Talk:
         """Have something read by a thread; None when the disk does not give it."""
@@ -159,4 +170,5 @@ class Lookout:
         for name, entry in others.items():
             if name in jobs:
                 jobs.remove(name)
+                self._sorted.discard(name)  # it counts what is still there
                 self.sender.own_pool(entry.mailhubs).jobs.append(name)

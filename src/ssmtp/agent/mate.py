@@ -186,6 +186,7 @@ class Mate(Carrier):
             entry.open
             and not entry.crashed
             and not entry.mailhubs
+            and not self.holds(entry)
             and not self.is_early(entry)
         )
 

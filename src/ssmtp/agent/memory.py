@@ -7,6 +7,7 @@ are told of it by the acceptor (`status`).
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ class Memory:
         sender = self.sender
         now, wall = boottime(), time.time()
         active = len(sender.active) + sender.crew.active
+        pause = sender.rate.wait(now)
         text = json.dumps(
             {
                 "version": 1,
@@ -59,6 +61,7 @@ class Memory:
                 **sender.counts,
                 "last_sent": sender.last_sent,
                 "rate": sender.rate.record(now, wall),
+                "rate_until": math.ceil(wall + pause) if pause else None,
                 "sites": self._sites(now, wall),
             },
             indent=1,
@@ -97,6 +100,8 @@ class Memory:
                 found = json.load(file)
             for record in found["sites"]:
                 self.records[tuple(record["mailhubs"])] = record
+            # Known here and not by `_watch_clock`: it was set back in between.
+            sender.set_back(found["time"] - time.time())
             for name in sender.counts:
                 sender.counts[name] = max(0, int(found.get(name, 0)))
             self.recall(sender.default.site)

@@ -40,7 +40,9 @@ def verdict(made: Plan, entry: Entry) -> tuple[int, str, str]:
     if status[:2] != f"{worst // 100}." or status.count(".") != 2:
         status = f"{worst // 100}.0.0"
     if worst == 554 and made.failure is not None and made.failure.when == "never":
-        worst, status = exits.verdict(made.failure, status)
+        worst, status = exits.verdict(made.failure)
+    elif worst == 451 and (worst, status) in exits.REPLIES.values():
+        status = "4.0.0"  # the mailhub's trouble, which is none of ours
     return worst, status, text
 
 
@@ -93,7 +95,9 @@ def log_crash(entry: Entry, config: Config) -> None:
     """Log that it is not known what came of the last try (RFC 1047)."""
     failure = InDoubt(
         f"in doubt: this program ended while it was sending message {entry.message_id}",
-        "it is sent again, and may arrive twice",
+        "look for it before releasing it"
+        if config.hold_in_doubt
+        else "it is sent again, and may arrive twice",
     )
     try:
         journal.failed(
@@ -109,6 +113,14 @@ def log_crash(entry: Entry, config: Config) -> None:
         )
     except InputRefused:
         journal.note(f"{entry.id}: {failure.sentence()}", bad=True)
+
+
+def held(entry: Entry) -> str:
+    """Return the sentence about a message in doubt that waits for somebody."""
+    return (
+        f"{entry.id} is in doubt and held (HoldInDoubt): `ssmtpctl queue release"
+        f" {entry.id}` sends it again, `ssmtpctl queue drop {entry.id}` throws it away"
+    )
 
 
 def write(queue: Queue, config: Config, site: Site) -> None:

@@ -103,6 +103,11 @@ class Pool:
         if result.busy:
             first = next((o.failure for o in result.outcomes if o.failure), None)
             what = first.what if first is not None else f"{self.hubs[0]} is busy"
+            if "@" in what:
+                # All users are told this, and it names one, or his message.
+                what = f"{self.hubs[0]} takes no message now"
+                if first is not None and first.reply is not None:
+                    what += f": {first.reply.code} {first.reply.status or ''}".rstrip()
             self.carrier.stumbled(self, what)
         else:
             self.carrier.worked(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 SMALL = 1000
@@ -28,9 +29,9 @@ class Rate:
         return 0 < self._count <= SMALL
 
     def record(self, now: float, wall: float) -> list[int]:
-        """Return the times that still count, as times of the wall clock."""
+        """Return the times that still count, as times of the wall clock, rounded up."""
         recent = (at for at in self._times if now - at < self._seconds)
-        return [round(wall + at - now) for at in recent]
+        return [math.ceil(wall + at - now) for at in recent]
 
     def restore(self, times: list[int], now: float, wall: float) -> None:
         """Count what an earlier run sent; if the clock was set back, as sent now."""

@@ -67,7 +67,7 @@ def tries_within(seconds: float) -> int:
 
 
 def warning_due(now: float, since: float, planned: float, after: float) -> bool:
-    """Tell whether the sender is to hear of the delay after the try that failed now."""
+    """Tell whether the sender of a message that waits is to hear of that now."""
     return now - since >= after and _even(now, planned)
 
 

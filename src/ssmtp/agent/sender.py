@@ -10,6 +10,7 @@ when a message falls due, and every now and then. How messages are carried is to
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -34,6 +35,8 @@ from ssmtp.spool.queue import Claim, Entry, Queue
 from ssmtp.values import mailhub
 
 DISK_PAUSE = 60.0
+SET_BACK = 30.0  # seconds by which a clock is set back when it has not only drifted
+CHANGED_EVERY = 10.0  # seconds between two looks whether a mistake was mended
 MATE_SECONDS = 3.0  # that a mate has for its end once its connections had to end
 
 
@@ -114,6 +117,10 @@ class Sender(Carrier):
         self.counts = {"sent": 0, "refused": 0, "deferred": 0, "doubt": 0}
         self.last_sent: int | None = None
         self._blocked_until = 0.0
+        self._offset = time.time() - boottime()
+        self._changed_at = 0.0
+        self._changed_stamps = self._config_stamp
+        self._contents = self._digest()
         self.memory.restore()
 
     # -- the turns
@@ -130,8 +137,10 @@ class Sender(Carrier):
                 if self.finished() and not self.crew.lines:
                     break
                 if not self.stopping:
+                    self._watch_clock(now)
                     self.lookout.look(now)
                     self.lookout.sort()
+                    self._mended(now)
                     self.crew.share(now)
                     self._dispatch(now)
                     self._news(now)
@@ -182,6 +191,17 @@ class Sender(Carrier):
         self.dispatch(now)
 
     # -- what there is to do
+
+    def _watch_clock(self, now: float) -> None:
+        """Try everything when the wall clock was set back: all seems to have time."""
+        offset = time.time() - now
+        self.set_back(self._offset - offset)
+        self._offset = offset
+
+    def set_back(self, seconds: float) -> None:
+        """Do what follows when the wall clock shows so much less than it should."""
+        if seconds > SET_BACK:
+            self.lookout.flush()
 
     def _listen(self) -> Talk:
         """Hear what the acceptor says."""
@@ -255,7 +275,10 @@ class Sender(Carrier):
         """Tell whether a message is to be sent here and now; else see to it."""
         entry = claim.entry
         if self.is_early(entry):
-            claim.show_next()
+            if aftermath.warning_due(entry, self.config):
+                self.loop.start(self._finish(claim, pool, warn=True), self.surprised)
+                return False
+            aftermath.show_next(claim, self.config)
             claim.release()
             self._drop(claim.id)
             self.plan_look(entry.next)
@@ -265,6 +288,9 @@ class Sender(Carrier):
             return False
         if not entry.open:
             self.loop.start(self._finish(claim, pool), self.surprised)
+            return False
+        if self.holds(entry):
+            self.loop.start(self._hold(claim), self.surprised)
             return False
         if entry.mailhubs:
             own = self.own_pool(entry.mailhubs)
@@ -290,9 +316,8 @@ class Sender(Carrier):
             self.suspect = None
         if claim.entry.crashed and claim.id not in self.begun:
             self.suspect = claim.id  # the others wait until it is over
-            notices.log_crash(claim.entry, self.config)
-            words = "this program ended while it was being sent"
-            self._told(claim.entry, DOUBT, words)
+            if not self.config.hold_in_doubt:
+                self._log_crash(claim.entry)  # else it was told before it was held
         news = super().begins(claim)
         if news:
             self.rate.take(boottime())
@@ -300,14 +325,19 @@ class Sender(Carrier):
                 self.changed()  # before the mailhub hears of it
         return news
 
-    def _finish(self, claim: Claim, pool: Pool) -> Talk:
-        """End a message that was decided before a crash."""
+    def _finish(self, claim: Claim, pool: Pool, *, warn: bool = False) -> Talk:
+        """End a message that was decided before a crash; or only warn its sender."""
         self.active.add(claim.id)
         config, queue, hub = self.config, self.queue, str(pool.hubs[0])
+        plan = aftermath.Plan()
+        plan.warn = warn
         try:
             yield self.commits.work(
-                lambda: aftermath.carry_out(aftermath.Plan(), claim, queue, config, hub)
+                lambda: aftermath.carry_out(plan, claim, queue, config, hub)
             )
+        except aftermath.Unreported as failure:
+            self.note(failure.sentence(), bad=True)
+            self.plan_look(claim.entry.next)
         except Failure as failure:
             self.disk_trouble(failure)
         except Exception as error:
@@ -330,6 +360,25 @@ class Sender(Carrier):
             self._told(claim.entry, "failed", reason)
             self.ear.done(claim.id, 554, "5.3.0", reason)
         self.over(claim.id)
+
+    def _hold(self, claim: Claim) -> Talk:
+        """Let a message in doubt wait until somebody says what is to become of it."""
+        self.active.add(claim.id)
+        if claim.entry.crashed:
+            self._log_crash(claim.entry)
+        try:
+            yield self.commits.work(lambda: claim.note("held"))
+        except Failure as failure:
+            self.disk_trouble(failure)
+        else:
+            self.note(notices.held(claim.entry), bad=True)
+        claim.release()
+        self.over(claim.id)
+
+    def _log_crash(self, entry: Entry) -> None:
+        """Tell of a message that was being sent when this program ended."""
+        notices.log_crash(entry, self.config)
+        self._told(entry, DOUBT, "this program ended while it was being sent")
 
     def _told(self, entry: Entry, state: str, reason: str) -> None:
         """Write down what all open recipients of a message came to."""
@@ -401,10 +450,43 @@ class Sender(Carrier):
             self.note(f"{names[0]} is no mailhub; the configured one is used")
             return self.default
 
+    def _mended(self, now: float) -> None:
+        """Try a mailhub soon that was in trouble when the configuration changed."""
+        pools = self.pools.values()
+        troubled = [pool for pool in pools if pool.site.kind and not pool.opening]
+        if not troubled or now < self._changed_at:
+            return
+        self._changed_at = now + CHANGED_EVERY
+        stamps = self._stamps()
+        if stamps in (self._config_stamp, self._changed_stamps):
+            return
+        self._changed_stamps = stamps
+        if self._is_another():
+            for pool in troubled:
+                pool.site.mended(now)
+
+    def _is_another(self) -> bool:
+        """Tell whether what was written anew is not what it was, and note it."""
+        before, self._contents = self._contents, self._digest()
+        return before != self._contents
+
+    def _digest(self) -> int:
+        """Return what tells one configuration, and one password, from another."""
+        texts = []
+        for path in filter(None, (self.config.path, self.config.auth_pass_file)):
+            if not os.path.isfile(path):
+                continue  # a pipe gives what it has but once
+            try:
+                with open(path, "rb") as file:
+                    texts.append(file.read())
+            except OSError:
+                texts.append(b"")
+        return hash(tuple(texts))
+
     def configured(self, changed: bool) -> None:
         """Do what follows from a configuration that was read again."""
         self.rate.change(self.config.rate_limit)
-        if changed:
+        if changed and self._is_another():
             # Whoever changed it wants to see whether it works now. Only asking for
             # everything to be tried is not enough: accounts are locked that way.
             for pool in self.pools.values():

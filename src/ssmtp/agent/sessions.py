@@ -60,7 +60,7 @@ class Sessions:
                     refuse(sock, f"nobody can tell who you are: {error.strerror}")
                     return
                 rules = self._rules(unix)
-                Desk(self.hall, sock, rules, caller, submitter=unix).run()
+                Desk(self.hall, sock, rules, caller).run()
             except OSError:
                 pass  # the client is gone
             except Exception as error:  # a mistake of ours ends no other session

@@ -14,7 +14,8 @@ handed in.
     auth            refuses the password                30 min: twice an hour, not more
 
 A new message, a network that comes up and `ssmtpctl queue flush` end a pause; but never
-that of AUTH, for accounts are locked after too many tries.
+that of AUTH, for accounts are locked after too many tries. Whoever changes the
+configuration ends that, too.
 """
 
 from __future__ import annotations
@@ -43,13 +44,15 @@ STUMBLES = 5
 class Site:
     """What is known of one mailhub and its fallbacks.
 
-    `kind` is "" while all is well. `since`, `next_try`, `last_ok` and the refusals are
-    times of the clock that is handed in; `told` says that the administrator was told.
+    `kind` is "" while all is well, `exit_code` that of the direct way, 0 if it is not
+    known. `since`, `next_try`, `last_ok` and the refusals are times of the clock that
+    is handed in; `told` says that the administrator was told.
     """
 
     def __init__(self, mailhubs: tuple[str, ...]) -> None:
         self.mailhubs = mailhubs
         self.kind = ""
+        self.exit_code = 0
         self.since = 0.0
         self.what = ""
         self.next_step = ""
@@ -91,7 +94,9 @@ class Site:
     def failed(self, now: float, failure: Failure, chance: float) -> bool:
         """Note that no connection came about; True when this is news."""
         kind = kind_of(failure)
-        return self.troubled(now, kind, failure.what, failure.next_step, chance)
+        news = self.troubled(now, kind, failure.what, failure.next_step, chance)
+        self.exit_code = failure.exit_code
+        return news
 
     def troubled(
         self, now: float, kind: str, what: str, next_step: str, chance: float
@@ -113,6 +118,7 @@ class Site:
         self, now: float, kind: str, what: str, next_step: str, chance: float
     ) -> bool:
         news = kind != self.kind
+        self.exit_code = 0  # goes by the kind
         if not self.kind:
             self.since, self.told = now, False
         if news:
@@ -172,6 +178,11 @@ class Site:
             self.next_try = min(self.next_try, self._last_try + FIRST_PAUSE)
         self._wait_for_auth()
 
+    def mended(self, now: float) -> None:
+        """End a pause, AUTH's too: it is another password, perhaps."""
+        self.refusals.clear()
+        self.next_try = now
+
     def news_due(self, now: float, after: float) -> bool:
         """Tell whether the administrator should be written to about this trouble."""
         return bool(self.kind) and not self.told and self.silence(now) >= after
@@ -192,6 +203,7 @@ class Site:
             "mailhubs": list(self.mailhubs),
             "state": "trouble" if self.kind else "ok",
             "kind": self.kind,
+            "exit": (self.kind and self.exit_code) or None,
             "since": at(self.since) if self.kind else None,
             "what": self.what,
             "next_step": self.next_step,

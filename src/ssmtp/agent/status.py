@@ -15,6 +15,7 @@ from ssmtp.errors import EX_CONFIG, EX_NOPERM, EX_TEMPFAIL
 from ssmtp.smtp import exits
 
 NAME = "site.json"
+LIMITED = "as many as RateLimit allows have been sent"
 # Kinds of trouble that a person has to end, by the exit code that says so.
 EXITS = {"auth": EX_NOPERM, "login": EX_NOPERM, "configuration": EX_CONFIG}
 
@@ -48,8 +49,11 @@ def read(spool: str) -> Any:
 def is_of(one: dict[str, Any], mailhubs: list[str]) -> bool:
     """Tell whether a site is that of messages with these mailhubs.
 
-    A message that names no mailhubs has those of the configuration.
+    A message that names no mailhubs has those of the configuration. What has None in
+    their place is of all.
     """
+    if one["mailhubs"] is None:
+        return True
     if mailhubs:
         return bool(mailhubs == one["mailhubs"])
     return bool(one.get("default", True))
@@ -67,6 +71,15 @@ def troubles(spool: str, since: float = 0.0) -> list[dict[str, Any]]:
     if since and not (isinstance(written, int | float) and written >= int(since)):
         return []
     return [one for one in found["sites"] if one["state"] == "trouble"]
+
+
+def delays(spool: str) -> list[dict[str, Any]]:
+    """Return what mail may wait for: troubles, and the rate limit behind them."""
+    made = troubles(spool)
+    until = (read(spool) or {}).get("rate_until")
+    if isinstance(until, int) and until > time.time():
+        made.append({"mailhubs": None, "what": LIMITED, "next_try": until})
+    return made
 
 
 def auth_pause(mailhubs: list[str], among: list[dict[str, Any]]) -> int | None:
@@ -90,6 +103,9 @@ def of(
     """
     for one in among:
         if is_of(one, mailhubs):
-            code, status = exits.REPLIES.get(exit_code(one.get("kind")), exits.LATER)
+            known = one.get("exit")
+            if not isinstance(known, int):
+                known = exit_code(one.get("kind"))
+            code, status = exits.SITES.get(known, exits.LATER)
             return code, status, str(one.get("what")), one.get("next_try")
     return None

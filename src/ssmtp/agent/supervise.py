@@ -9,8 +9,9 @@ program that sends mail meanwhile waits for the next one instead of being refuse
 we are root, the directories and sockets are made first; then root's rights are given up
 for good, in this process, too.
 
-A half that ends with 64 or 78 before it has lived for `SETTLED` seconds would only do
-it again: then all of it ends with that code.
+A half that ends with 64 or 78 before it has ever lived for `SETTLED` seconds would only
+do it again: then all of it ends with that code. One that has worked before is tried
+again like after any other end: the mistake may be gone soon, and the other half works.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
-from ssmtp import configfile
+from ssmtp import configfile, direct
 from ssmtp.agent import aside, listening, places
 from ssmtp.config import Config
 from ssmtp.errors import (
@@ -61,7 +62,8 @@ class Half:
         self.started = 0.0
         self.due = 0.0
         self.pause = PAUSE_LEAST
-        self.renewed = False  # ended by us, to be started again at once
+        self.settled = False  # has worked once
+        self.renewed = 0.0  # until when it may end, to be started again at once; or 0
 
 
 class Account:
@@ -139,7 +141,7 @@ def run(
             sockets,
             listener.lock,
             say,
-            lambda: configfile.load(config_path),
+            lambda: _check(config_path, sockets[1:]),
         ).run()
     finally:
         listener.close()
@@ -147,6 +149,13 @@ def run(
 
 def _loopbacks(config: Config) -> list[socket.socket]:
     return [listening.loopback(*place) for place in config.listen_loopback]
+
+
+def _check(path: str, loopbacks: Sequence[socket.socket]) -> None:
+    """Raise `Failure` if an acceptor could not start with what the files say now."""
+    config = direct.site(path).config
+    if loopbacks or config.listen_loopback:
+        listening.identity(config)
 
 
 def _private_directory(path: str, owner: tuple[int, int]) -> None:
@@ -213,7 +222,11 @@ class Supervisor:
             for half in self.halves:
                 if not half.pid and half.due <= now:
                     self._start(half)
-            due = [half.due for half in self.halves if not half.pid]
+                elif half.pid and 0 < half.renewed <= now:
+                    half.renewed = now + GRACE
+                    self._kill(half, signal.SIGKILL)
+            times = [half.renewed if half.pid else half.due for half in self.halves]
+            due = [when for when in times if when]
             number = _next_signal(min(due) - now if due else None)
             if number in ENDING:
                 return self._end()
@@ -283,12 +296,13 @@ class Supervisor:
         """Plan the next start of a half; return the code if there is no use in it."""
         now = time.monotonic()
         lived = now - half.started
+        half.settled = half.settled or lived >= SETTLED
         if half.renewed:
-            half.renewed = False
+            half.renewed = 0.0
             half.due, half.pause = now, PAUSE_LEAST
             return 0
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-        if code in (EX_USAGE, EX_CONFIG) and lived < SETTLED:
+        if code in (EX_USAGE, EX_CONFIG) and not half.settled:
             self.say(f"the {half.name} cannot work ({how})")
             return code
         if lived >= PAUSE_MOST:
@@ -305,7 +319,7 @@ class Supervisor:
             self.say(f"{failure.sentence()} (nothing is started anew)")
             return
         for half in self.halves:
-            half.renewed = bool(half.pid)
+            half.renewed = time.monotonic() + GRACE if half.pid else 0.0
             half.due, half.pause = 0.0, PAUSE_LEAST
             self._kill(half, signal.SIGTERM)
 

@@ -12,6 +12,9 @@ import os
 import struct
 import threading
 import time
+from typing import Any
+
+from ssmtp.agent import forks
 
 MINUTE = 60.0
 PATIENCE = 1.0  # seconds for who holds the lock; it takes microseconds
@@ -19,12 +22,15 @@ GLANCE = 0.0002  # seconds between two looks at the lock
 
 USERS = 1024  # of more than these, those that sent nothing for longest are forgotten
 _USED = struct.Struct("=Q")
+_PIDS = struct.Struct(f"={forks.MOST}Q")
 # The uid, the tokens it had and when that was; messages and octets: of what it has
-# added, and of what is being queued.
-_ROW = struct.Struct("=QddQQQQ")
+# added, and of what is being queued, in the first process and in each further one.
+_ROW = struct.Struct(f"=QddQQ{2 * (1 + forks.MOST)}Q")
+_ADDED, _COMING = 3, 5  # where they stand
 _BEGIN = 64
+_NOTHING = (0,) * (2 + 2 * (1 + forks.MOST))
 
-Row = tuple[int, float, float, int, int, int, int]
+Row = tuple[Any, ...]
 
 
 class Tally:
@@ -35,6 +41,17 @@ class Tally:
         self._table = mmap.mmap(-1, _BEGIN + USERS * _ROW.size)
         self._lock = _Shared() if shared else threading.Lock()
         self._places: dict[int, int] = {}
+        self._mine = _COMING
+
+    def forked(self) -> None:
+        """Be that of a further process, whose messages count until it has died."""
+        with self._lock:
+            pids = [*_PIDS.unpack_from(self._table, _USED.size)]
+            if 0 in pids:
+                number = pids.index(0)
+                pids[number] = os.getpid()
+                _PIDS.pack_into(self._table, _USED.size, *pids)
+                self._mine = _COMING + 2 * (1 + number)
 
     def take(self, uid: int, now: float, most: int) -> bool:
         """Take one of `most` tokens, which come back within a minute, if there is one.
@@ -53,14 +70,13 @@ class Tally:
     def add(self, uid: int, octets: int) -> None:
         """Count a message that was queued."""
         with self._lock:
-            at, (*begin, messages, before, some, of_them) = self._row(uid)
-            more = (messages + 1, before + octets)
-            _ROW.pack_into(self._table, at, *begin, *more, some, of_them)
+            at, row = self._row(uid)
+            self._write(at, row, _ADDED, row[_ADDED] + 1, row[_ADDED + 1] + octets)
 
     def added(self, uid: int) -> tuple[int, int]:
         """Return how many messages and octets were added for a user, ever."""
         with self._lock:
-            return self._row(uid)[1][3:5]
+            return self._row(uid)[1][_ADDED:_COMING]
 
     def come(self, uid: int, octets: int) -> tuple[int, int]:
         """Count a message that is being queued.
@@ -70,27 +86,45 @@ class Tally:
         """
         with self._lock:
             at, row = self._row(uid)
-            messages, added, more, coming = row[3:]
-            _ROW.pack_into(self._table, at, *row[:5], more + 1, coming + octets)
-            return messages + more, added + coming
+            mine = self._mine
+            self._write(at, row, mine, row[mine] + 1, row[mine + 1] + octets)
+            # Of all processes, and of what was added: every other one is a number.
+            return sum(row[_ADDED::2]), sum(row[_ADDED + 1 :: 2])
 
     def go(self, uid: int, octets: int) -> None:
         """Count it no more: it was added, or came to nothing."""
         with self._lock:
-            at, (*begin, messages, before) = self._row(uid)
-            less = (max(0, messages - 1), max(0, before - octets))
-            _ROW.pack_into(self._table, at, *begin, *less)
+            at, row = self._row(uid)
+            mine = self._mine
+            less = (max(0, row[mine] - 1), max(0, row[mine + 1] - octets))
+            self._write(at, row, mine, *less)
 
-    def all_go(self) -> None:
-        """Count nothing that is being queued: who does it may have died."""
+    def died(self, pid: int) -> None:
+        """Count as added what a further process was queueing when it died.
+
+        It may have been, and files are counted before anybody is refused for it.
+        """
         with self._lock:
-            for place, (*begin, _, _) in self._rows().items():
-                _ROW.pack_into(self._table, place, *begin, 0, 0)
+            pids = _PIDS.unpack_from(self._table, _USED.size)
+            if pid not in pids:
+                return
+            its = _COMING + 2 * (1 + pids.index(pid))
+            for at, found in self._rows().items():
+                row = [*found]
+                row[_ADDED] += row[its]
+                row[_ADDED + 1] += row[its + 1]
+                row[its : its + 2] = 0, 0
+                _ROW.pack_into(self._table, at, *row)
 
     def all(self) -> dict[int, tuple[int, int]]:
         """Return the messages and octets that were added, for all users."""
         with self._lock:
-            return {row[0]: row[3:5] for row in self._rows().values()}
+            return {row[0]: row[_ADDED:_COMING] for row in self._rows().values()}
+
+    def _write(self, at: int, row: Row, place: int, messages: int, octets: int) -> None:
+        """Write a row with other numbers in one place of it."""
+        rest = row[place + 2 :]
+        _ROW.pack_into(self._table, at, *row[:place], messages, octets, *rest)
 
     def _rows(self) -> dict[int, Row]:
         """Return all rows by where they are."""
@@ -115,7 +149,7 @@ class Tally:
                 _USED.pack_into(self._table, 0, len(rows) + 1)
             else:
                 at = min(rows, key=lambda place: rows[place][2])
-            rows[at] = (uid, 0.0, 0.0, 0, 0, 0, 0)
+            rows[at] = (uid, 0.0, 0.0, *_NOTHING)
             _ROW.pack_into(self._table, at, *rows[at])
         if len(self._places) >= USERS:
             self._places.clear()
@@ -149,7 +183,7 @@ class _Shared:
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
-            except BlockingIOError:
+            except OSError:  # somebody has it, or the system has no locks left
                 now = time.monotonic()
                 until = until or now + patience
                 if now >= until:
@@ -159,5 +193,7 @@ class _Shared:
     def __exit__(self, *_: object) -> None:
         try:
             fcntl.lockf(self._file, fcntl.LOCK_UN)
+        except OSError:
+            pass  # the next one gives it back
         finally:
             self._threads.release()

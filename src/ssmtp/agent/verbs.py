@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -18,6 +20,8 @@ from ssmtp.errors import AuthRefused, Failure, SystemTrouble, UsageError
 Row = dict[str, Any]
 LINE_MOST = 1 << 20  # octets
 GREETING_SECONDS = 10.0  # for an agent that hangs
+# A letter beyond ASCII, as a reply spells it.
+SPELLED = re.compile(r"\\(?:x[89a-f][0-9a-f]|u[0-9a-f]{4}|U000[0-9a-f]{5})")
 
 
 def agents(
@@ -40,8 +44,12 @@ def rows(path: str, line: str, timeout: float = 60.0) -> Iterator[Row]:
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(min(timeout, GREETING_SECONDS))
+            patience = min(timeout, GREETING_SECONDS)
+            # Blocking, so that it waits for its turn when many call at once (unix(7)).
+            limit = struct.pack("@ll", int(patience), int(patience % 1 * 1_000_000))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             sock.connect(path)
+            sock.settimeout(patience)
             with sock.makefile("rb") as stream:
                 _greeted(stream, path)
                 sock.sendall(b"EHLO localhost\r\n")
@@ -82,6 +90,7 @@ def _reply(stream: BinaryIO, path: str) -> Iterator[str]:
 
 
 def _refused(code: bytes, status: str, words: str) -> Failure:
+    words = SPELLED.sub(lambda found: chr(int(found[0][2:], 16)), words)
     if status == "5.7.1":
         return AuthRefused(words)
     if code[:1] == b"5":

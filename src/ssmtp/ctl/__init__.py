@@ -19,7 +19,14 @@ from typing import Any, NoReturn
 
 from ssmtp.ctl import words
 from ssmtp.ctl.words import _
-from ssmtp.errors import EX_TEMPFAIL, EX_USAGE, Failure, UsageError, bug
+from ssmtp.errors import (
+    EX_TEMPFAIL,
+    EX_USAGE,
+    Failure,
+    SystemTrouble,
+    UsageError,
+    bug,
+)
 
 VERBS = {
     "setup": "find your mailhub, test it, and write the configuration",
@@ -84,6 +91,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `ssmtpctl` and return the exit code (sysexits.h)."""
+    _open_what_is_closed()
     given = list(sys.argv[1:] if argv is None else argv)
     wanted = next((word for word in given if not word.startswith("-")), None)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -125,6 +133,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(run, args)
 
 
+def _open_what_is_closed() -> None:
+    """Send to nowhere what the caller has closed, before a socket gets its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+
+
 def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     if getattr(args, "json", False):
         words.for_programs()
@@ -139,7 +154,7 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         return failure.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough, as in `ssmtpctl queue | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_output_go()
         return 0
     except KeyboardInterrupt:
         print("ssmtpctl: " + _("interrupted"), file=sys.stderr)
@@ -147,9 +162,27 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
     except Exception as error:
         if os.environ.get("SSMTP_TRACEBACK"):
             raise
-        mistake = bug(error)
+        mistake = _unwritten() or bug(error)
         complain(mistake)
         return mistake.exit_code
+
+
+def _let_output_go() -> None:
+    """Let nothing complain at the end of what was not written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unwritten() -> Failure | None:
+    """Return why standard output takes nothing, if it is so: a full disk, say."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _let_output_go()
+        return SystemTrouble(
+            _("standard output cannot be written: {why}").format(why=error.strerror),
+            _("see that there is room"),
+        )
+    return None
 
 
 def facts(failure: Failure) -> dict[str, object]:

@@ -13,6 +13,7 @@ from ssmtp import configfile
 from ssmtp.ctl.retold import retold, sentence
 from ssmtp.ctl.words import _, counted
 from ssmtp.errors import (
+    EX_CONFIG,
     EX_OK,
     EX_TEMPFAIL,
     EX_UNAVAILABLE,
@@ -168,15 +169,24 @@ def judged(told: dict[str, Any]) -> tuple[int, str]:
         return EX_TEMPFAIL, _("the sender does not run, so nothing is sent")
     if told.get("disk"):
         return EX_TEMPFAIL, retold(told["disk"])
-    for site in (told["site"] or {}).get("sites", ()):
-        if site["state"] != "ok":
-            words = f"{', '.join(site['mailhubs'])}: {retold(site['what'])}"
-            if site.get("next_step"):
-                words += f"; {retold(site['next_step'])}"
-            if site.get("next_try"):
-                words += "; " + _when(site["next_try"])
-            return exit_code(site["kind"]), words
-    return EX_OK, _("all is well")
+    if told.get("configuration"):
+        return EX_CONFIG, retold(told["configuration"])
+    sites = [
+        (exit_code(site.get("kind")), site)
+        for site in (told["site"] or {}).get("sites", ())
+        if site["state"] != "ok"
+    ]
+    if not sites:
+        return EX_OK, _("all is well")
+    # What a person has to end comes before what time may cure.
+    code, site = max(sites, key=lambda found: found[0])
+    what = retold(str(site.get("what") or "?"))
+    words = f"{', '.join(map(str, site['mailhubs']))}: {what}"
+    if site.get("next_step"):
+        words += f"; {retold(str(site['next_step']))}"
+    if isinstance(site.get("next_try"), int):
+        words += "; " + _when(site["next_try"])
+    return code, words
 
 
 def _metrics(told: dict[str, Any] | None) -> None:

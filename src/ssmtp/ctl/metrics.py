@@ -26,6 +26,8 @@ def lines(told: dict[str, Any] | None) -> Iterator[str]:
     yield from _gauge("sender_up", "whether the sender runs", connected)
     taken = not told.get("disk")
     yield from _gauge("queue_open", "whether the disk takes more mail", taken)
+    right = not told.get("configuration")
+    yield from _gauge("configuration_ok", "whether the configuration is right", right)
     yield from _gauge("queue_messages", "messages that wait", told["messages"])
     yield from _gauge("queue_octets", "their size", told["octets"])
     oldest = time.time() - told["oldest"] if told["oldest"] else 0.0

@@ -373,7 +373,7 @@ def _show_queued(row: Row, args: argparse.Namespace) -> int:
             "recipients": [each for each in rest if "line" not in each],
             "header": [each["line"] for each in rest if "line" in each],
         }
-        print(json.dumps({**told[0], **more}, indent=2))
+        print(json.dumps({**Row(row.socket, told[0]).facts(), **more}, indent=2))
         return EX_OK
     for line in queued.shown(row, told):
         print(listed.harmless(line))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ssmtp.errors import (
     EX_CONFIG,
     EX_DATAERR,
+    EX_NOHOST,
     EX_NOPERM,
     EX_NOUSER,
     EX_UNAVAILABLE,
@@ -19,8 +20,10 @@ from ssmtp.errors import (
     Deferred,
     Failure,
     InputRefused,
+    MailhubRefused,
     MessageRefused,
     RecipientRefused,
+    UnknownHost,
     UsageError,
 )
 
@@ -37,6 +40,13 @@ REPLIES: dict[int, tuple[int, str]] = {
     EX_CONFIG: (451, "4.3.5"),
 }
 LATER = (451, "4.3.0")
+# Trouble with a mailhub, for who waits for the agent: the message is queued.
+SITES: dict[int, tuple[int, str]] = {
+    EX_NOPERM: REPLIES[EX_NOPERM],
+    EX_CONFIG: REPLIES[EX_CONFIG],
+    EX_NOHOST: (454, "4.4.4"),
+    EX_UNAVAILABLE: (454, "4.3.2"),
+}
 NO_RELAY = "5.7.8"  # credentials that do for the mailhub, but not for this recipient
 
 _KINDS: tuple[type[Failure], ...] = (
@@ -60,16 +70,15 @@ def reply_code(failure: Failure) -> tuple[int, str]:
     return REPLIES.get(failure.exit_code, LATER)
 
 
-def verdict(failure: Failure, status: str) -> tuple[int, str]:
+def verdict(failure: Failure) -> tuple[int, str]:
     """Return code and status for who waits for the agent, of what is so for good.
 
-    `status` is the mailhub's. Not the message but a recipient was refused: that is 550.
+    They are those of the table. The mailhub's status may mean another failure there,
+    and its own words are in the text.
     """
     if failure.exit_code == EX_NOPERM:
         return 550, NO_RELAY
-    if isinstance(failure, RecipientRefused):
-        return 550, status
-    return REPLIES[failure.exit_code] if failure.reply is None else (554, status)
+    return REPLIES[failure.exit_code]
 
 
 def kind(reply: Reply, of_recipient: bool = False) -> type[Failure]:
@@ -80,6 +89,9 @@ def kind(reply: Reply, of_recipient: bool = False) -> type[Failure]:
     for one in _KINDS:
         if REPLIES[one.exit_code] == (reply.code, reply.status):
             return one
+    for site in (UnknownHost, MailhubRefused):
+        if SITES[site.exit_code] == (reply.code, reply.status):
+            return site
     status = reply.status or ""
     if reply.code < 500:
         return Deferred

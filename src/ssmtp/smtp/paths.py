@@ -177,10 +177,26 @@ def _is_notify(text: str | None) -> bool:
     )
 
 
+def _is_envid(text: str | None) -> bool:
+    # RFC 3461 §4.4: what is encoded is printable, too.
+    return (
+        text is not None
+        and len(text) <= 100
+        and _is_xtext(text)
+        and all(" " <= char <= "~" for char in from_xtext(text))
+    )
+
+
 def _is_orcpt(text: str | None) -> bool:
     # RFC 3461 §4.2; utf-8 forms of RFC 6533 are let through as they are.
-    kind, semicolon, address = (text or "").partition(";")
-    return bool(kind and semicolon and address) and len(text or "") <= 500
+    kind, _, address = (text or "").partition(";")
+    return (
+        bool(kind and address)
+        and len(text or "") <= 500
+        and kind.isascii()
+        and kind.replace("-", "").isalnum()
+        and (kind.lower() == "utf-8" or _is_xtext(address))
+    )
 
 
 def _is_auth(text: str | None) -> bool:
@@ -193,7 +209,7 @@ MAIL_PARAMETERS: Table = {
     "BODY": ("8BITMIME", lambda text: (text or "").upper() in ("7BIT", "8BITMIME")),
     "SMTPUTF8": ("SMTPUTF8", lambda text: text is None),
     "RET": ("DSN", lambda text: (text or "").upper() in ("FULL", "HDRS")),
-    "ENVID": ("DSN", lambda text: _is_xtext(text) and len(text or "") <= 100),
+    "ENVID": ("DSN", _is_envid),
     "AUTH": ("AUTH", _is_auth),
     # What `parcel` makes for an agent of ours.
     "XFROM": ("XSUBMIT", lambda text: text == "NONE"),

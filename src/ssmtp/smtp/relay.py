@@ -112,6 +112,8 @@ class Relay:
     ) -> Transaction:
         """Return the conversation about one message; `last` ends the connection."""
         facts = self.session.facts
+        if facts.bare and self.utf8 and envelope.needs_smtputf8:
+            facts.bare = False  # this one cannot do without parameters
         facts.envelope = envelope
         facts.message = message
         return Transaction(self, last or self.careful)

@@ -16,9 +16,10 @@ The rules:
 4. No file in queue/ stops the others. What is not ours, a link, damaged or of a form
    that never was goes to corrupt/. What a later version wrote, and what cannot be read
    now, stays where it is and is passed over. All of it is told once.
-5. The name tells owner and age, and the time of the file when the next try is due (0:
-   never, it is held), so that no list opens files. The records in the file count where
-   they differ: whoever claims a message reads them.
+5. The name tells owner and age, and the time of the file when somebody is to look at
+   it: when the next try is due, or a warning (0: never, it is held). So no list opens
+   files. The records in the file count where they differ: whoever claims a message
+   reads them.
 
 The processes of the agent share the directory and know nothing of each other.
 """
@@ -44,7 +45,7 @@ from ssmtp.spool.queueclaim import Claim
 from ssmtp.spool.queuefile import Damaged, Draft, Entry, Newer, Recipient
 from ssmtp.spool.queuenames import owner_of
 from ssmtp.spool.queueusage import Usage
-from ssmtp.spool.space import NoSpace
+from ssmtp.spool.space import Forbidden, NoSpace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -243,15 +244,20 @@ class Queue:
         claim = self._claim(name, self.queue)
         if claim is None:
             return None
-        if claim.entry.done:
-            claim.done()
-        elif claim.entry.failed:
-            claim.move(self.queue, self.failed)
-        elif claim.entry.held:
-            claim.show_next()
-            claim.release()
-        else:
-            return claim
+        try:
+            if claim.entry.done:
+                claim.done()
+            elif claim.entry.failed:
+                claim.move(self.queue, self.failed)
+            elif claim.entry.held:
+                claim.show_next()
+                claim.release()
+            else:
+                return claim
+        except Forbidden:
+            self._pass_over(
+                name, self.queue, "is over, but its mode or an attribute keeps it here"
+            )
         return None
 
     def remove(self, claims: Iterable[Claim]) -> None:

@@ -6,6 +6,7 @@ that stands in the file is changed; what happens is appended.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -153,12 +154,14 @@ class Claim:
         self._sync()
         self.show_next()
 
-    def show_next(self) -> None:
+    def show_next(self, sooner: float = math.inf) -> None:
         """Let the file's time say when the message is due: 0 while it is held.
 
-        That is but an index; the records count.
+        That is but an index; the records count. `sooner` is when somebody is to look at
+        it before.
         """
-        when = 0.0 if self.entry.held else self.entry.next or time.time()
+        when = min(self.entry.next or time.time(), sooner)
+        when = 0.0 if self.entry.held else when
         try:
             os.utime(self.fd, (when, when))
         except OSError:

@@ -110,21 +110,28 @@ def blocks(fd: int, entry: Entry, offset: int) -> Iterator[bytes]:
 def _apply_records(fd: int, entry: Entry, text: bytes, at: int) -> None:
     """Apply the records in `text`, and those from `at` on; pass over a torn last one.
 
-    `entry.size` becomes the end of the last line that is whole.
+    `entry.size` becomes the end of the last line that is whole. What goes on and on
+    without a line end was written by nobody, and is torn.
     """
+    held: list[bytes] = []  # of a line whose end is still to come
+    octets = 0
     while True:
-        lines = text.split(b"\n")
-        text = lines.pop()
-        for line in lines:
-            queuerecords.read(entry, line)
-        if at >= entry.size:
+        *lines, rest = text.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*held, lines[0]))
+            held.clear()
+            octets = 0
+            for line in lines:
+                queuerecords.read(entry, line)
+        held.append(rest)
+        octets += len(rest)
+        if at >= entry.size or octets > HEAD_LIMIT:
             break
-        more = os.pread(fd, BLOCK, at)
-        if not more:
+        text = os.pread(fd, BLOCK, at)
+        if not text:
             break
-        at += len(more)
-        text += more
-    entry.size = at - len(text)
+        at += len(text)
+    entry.size = at - octets
 
 
 def _read(fd: int, octets: int, at: int) -> bytes:

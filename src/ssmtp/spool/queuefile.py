@@ -35,13 +35,13 @@ its own CRC-32 at the end; the part before that is `name: time details`:
     sent: 2026-11-21T21:14:11Z 0,2-4 250 2.0.0 OK   of recipients 0, 2, 3 and 4
     next: 2026-11-21T21:19:11Z                      when to try again
 
-`refused`, `expired`, `deferred`, `doubt` and `reported` are written like `sent`. The
-last word on a recipient counts. `warned` tells that the sender knows of the delay;
-`held` and `released`, what people wished. `failed` gives the reason for which the file
-is to lie in failed/, and `requeued` begins a new life after that; `done` stands in a
-file that could not be removed. A line that a crash has torn is passed over, so are
-names that a later version may add. A later form that this one would misread has another
-number in its first line.
+`relayed`, `refused`, `expired`, `deferred`, `doubt` and `reported` are written like
+`sent`. The last word on a recipient counts. `warned` tells that the sender knows of the
+delay; `held` and `released`, what people wished. `failed` gives the reason for which
+the file is to lie in failed/, and `requeued` begins a new life after that; `done`
+stands in a file that could not be removed. A line that a crash has torn is passed over,
+so are names that a later version may add. A later form that this one would misread has
+another number in its first line.
 
 Values are escaped as those of `keptfile`.
 """
@@ -172,14 +172,19 @@ class Entry(Draft):
     """A message of the queue as it was read: its draft, and what became of it so far.
 
     `size` is that of the file, `octets` that of the content, which begins at `offset`.
-    `attempts` counts all tries, `crashed` the latest ones that ended without a word.
+    `attempts` counts all tries, `crashed` the latest ones that ended without a word,
+    `rounds` the pauses since its life began: several tries may follow each other at
+    once. `put_off` is when it was said that somebody has to wait, 0 once it is known
+    until when.
     `last_try` is when the latest began, `next` when to try again, 0 if nobody said so;
     `since` is the begin of its life: `time`, unless it was requeued. `failed` is why it
-    lies in failed/, `done` means that it should have been removed.
+    lies in failed/, `done` means that it should have been removed, `cleared` that it
+    was released since its last try.
     """
 
     __slots__ = (
         "attempts",
+        "cleared",
         "content_crc",
         "crashed",
         "done",
@@ -190,6 +195,8 @@ class Entry(Draft):
         "next",
         "octets",
         "offset",
+        "put_off",
+        "rounds",
         "since",
         "size",
         "warned",
@@ -204,13 +211,22 @@ class Entry(Draft):
         self.content_crc = 0
         self.attempts = 0
         self.crashed = 0
+        self.rounds = 0
+        self.put_off = 0.0
         self.last_try = 0
         self.next = 0.0
         self.since = 0
         self.held = False
+        self.cleared = False
         self.warned = False
         self.done = False
         self.failed = ""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the mailhub may have it, and nobody said since to send it anyhow."""
+        doubts = self.crashed or any(one.state == "doubt" for one in self.recipients)
+        return bool(doubts) and not self.cleared
 
     @property
     def open(self) -> list[int]:

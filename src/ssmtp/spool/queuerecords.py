@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 
 from ssmtp.spool.keptfile import escape, seconds, unescape
-from ssmtp.spool.queuefile import OUTCOMES, WAITING, stamp
+from ssmtp.spool.queuefile import OPEN, OUTCOMES, WAITING, stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +62,11 @@ def apply(entry: Entry, record: Record) -> None:
         entry.attempts += 1
         entry.crashed += 1
         entry.last_try = int(at)
+        entry.cleared = False
     elif name in OUTCOMES:
         entry.crashed = 0
+        if name in OPEN:
+            entry.put_off = at
         numbers, _, reply = details.partition(" ")
         for number in _numbers(numbers, len(entry.recipients)):
             entry.recipients[number].state = name
@@ -71,10 +74,13 @@ def apply(entry: Entry, record: Record) -> None:
     elif name == "next":
         entry.crashed = 0
         entry.next = float(int(at))
+        entry.rounds += 0 < entry.put_off < entry.next
+        entry.put_off = 0.0
     elif name == "warned":
         entry.warned = True
     elif name in ("held", "released"):
         entry.held = name == "held"
+        entry.cleared = not entry.held
         entry.next = 0.0
     elif name == "failed":
         entry.failed = details or "no reason was given"
@@ -82,7 +88,7 @@ def apply(entry: Entry, record: Record) -> None:
         entry.done = True
     elif name == "requeued":
         entry.since = int(at)
-        entry.failed, entry.next, entry.crashed = "", 0.0, 0
+        entry.failed, entry.next, entry.crashed, entry.rounds = "", 0.0, 0, 0
         entry.held = entry.warned = False
         for recipient in entry.recipients:
             if recipient.state not in ("sent", "relayed"):

@@ -24,11 +24,17 @@ class NoSpace(SystemTrouble):
     """There is no room for more mail now (452, 4.3.1)."""
 
 
+class Forbidden(SystemTrouble):
+    """The mode or an attribute of a file forbids what was to be done with it."""
+
+
 def trouble(what: str, error: OSError) -> SystemTrouble:
     """Return the failure that an error of the disk is; a full disk is NoSpace."""
     sentence = f"{what}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace(sentence, "make room on that disk, then try again")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Forbidden(sentence, "try again later")
     return SystemTrouble(sentence, "try again later")
 
 
