@@ -167,17 +167,18 @@ def written(given: Mailboxes, where: str) -> list[str]:
     """Return mailboxes as a header field has them: `Ann <ann@example.org>`.
 
     Takes a text with commas, or a list of texts, (name, address) pairs and the
-    standard library's `Address` objects.
+    standard library's `Address` objects, or one of these alone.
     """
     if given is None:
         return []
-    alone = isinstance(given, str) or _is_object(given)
+    alone = isinstance(given, str) or _is_object(given) or _is_pair(given)
     listed: list[object] = [given] if alone else list(given)  # type: ignore[arg-type]
     found = []
     for one in listed:
         if isinstance(one, tuple):
             name, spec = one
-            found += [f"{fieldform.phrase(name)} <{_harmless(spec, where)}>"]
+            shown = fieldform.phrase(mime.whole(name))
+            found += [f"{shown} <{_harmless(spec, where)}>"]
         elif isinstance(one, str) or _is_object(one):
             found += [_harmless(str(one), where).strip()]
         else:
@@ -190,6 +191,14 @@ def written(given: Mailboxes, where: str) -> list[str]:
 
 def _is_object(given: object) -> bool:
     return hasattr(given, "addr_spec")  # email.headerregistry.Address
+
+
+def _is_pair(given: object) -> bool:
+    """Whether it is one (name, address); two addresses may stand in a tuple as well."""
+    match given:
+        case (str(name), str(spec)) if isinstance(given, tuple):
+            return "@" in spec and "@" not in name
+    return False
 
 
 def _harmless(text: str, where: str) -> str:
@@ -228,7 +237,7 @@ def _addresses(name: str, boxes: list[str]) -> Field:
     """Make an address field, in ASCII unless an address itself is not."""
     pieces = []
     for box in boxes:
-        one = Field(name, box)
+        one = Field(name, mime.whole(box))
         try:
             one = fieldform.to_ascii(fieldform.sound(one))
         except InputRefused:
@@ -239,7 +248,7 @@ def _addresses(name: str, boxes: list[str]) -> Field:
 
 
 def _text(name: str, text: str) -> Field:
-    made = mime.field(name, _harmless(text, name))
+    made = mime.field(name, mime.whole(_harmless(text, name)))
     if len(name) + len(made.body) < 78:
         return made
     return made.replaced(fieldform.joined(made.value.split(" "), len(name) + 1))

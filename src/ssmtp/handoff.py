@@ -118,7 +118,7 @@ def road(request: Request) -> Road | None:
     if delivery == "agent":
         raise Unreachable(
             f"there is no agent at {' or '.join(places)}",
-            "start it (ssmtpctl agent), or set Delivery=auto",
+            "start it (ssmtpctl agent run), or set Delivery=auto",
         )
     return None
 
@@ -301,7 +301,8 @@ def _translated(failure: Failure, waited: bool) -> Failure:
         queued = Queued(words, reply=reply)
         queued.exit_code = kind.exit_code
         queued.when = "never" if reply.code >= 500 else "later"
-        queued.next_step = "" if reply.code >= 500 else "the agent will try again"
+        ended = reply.code >= 500 or "(HoldInDoubt)" in words  # who is to end it, too
+        queued.next_step = "" if ended else "the agent will try again"
         return queued
     told = kind is not Deferred or "try again" in words
     step = "" if told else "try again later"

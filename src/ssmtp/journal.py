@@ -165,7 +165,7 @@ def failed(
     facts["reason"] = failure.what
     facts["in_doubt"] = isinstance(failure, InDoubt) or None
     begin = classic_words(failure, hub)
-    if begin != _shown(failure.what):
+    if not begin.endswith(_shown(failure.what)):
         begin = f"{begin}: {_shown(failure.what)}"
     names = ("exit", "uid", "username", "id", "kept", "msgid", "from", "mailhub")
     more = ("size", "seconds", "repairs")

@@ -53,6 +53,11 @@ def octets(text: str | bytes) -> bytes:
         return pairs.decode("utf-16-le", "replace").encode()
 
 
+def whole(text: str) -> str:
+    """Return a text for a header field: without halves of characters."""
+    return octets(text).decode("utf-8", "surrogateescape")
+
+
 def text(body: Body, subtype: str, charset: str) -> Part:
     """Make a text part; `charset` is for octets that are no UTF-8.
 

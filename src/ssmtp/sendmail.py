@@ -74,10 +74,25 @@ def _say(fd: int, text: str) -> None:
         c if c.isprintable() else c.encode("unicode_escape", "replace").decode()
         for c in text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     )
-    try:
-        posix.write(fd, clean.encode() + b"\n")
-    except OSError:
-        pass
+    rest = clean.encode() + b"\n"
+    while rest:
+        try:
+            rest = rest[posix.write(fd, rest) :]
+        except BlockingIOError:
+            if fd == 2:
+                return  # mail waits for nobody who reads no complaints
+            _wait(fd)
+        except OSError:
+            return
+
+
+def _wait(fd: int) -> None:
+    """Wait until somebody has read of what was written."""
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    poll.poll()
 
 
 def _reserve_descriptors() -> bool:

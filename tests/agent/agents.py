@@ -110,11 +110,16 @@ class Box:
         home = self.place / "home"
         conf = self.conf if conf is None else conf
         named = [] if conf == Path() else ["-C", str(conf)]
+        state = self.state
+        if uid is not None:  # who finds another's store has one in /var/tmp
+            state = self.state / str(uid)
+            state.mkdir(exist_ok=True)
+            os.chown(state, uid, uid)
         return subprocess.run(
             [str(ROOT / "bin" / program), *named, *words],
             input=text.encode() if isinstance(text, str) else text,
             capture_output=True,
-            env={"XDG_STATE_HOME": str(self.state), "HOME": str(home), **env},
+            env={"XDG_STATE_HOME": str(state), "HOME": str(home), **env},
             cwd="/",
             timeout=50,
             user=uid,

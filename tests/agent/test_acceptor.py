@@ -11,6 +11,7 @@ import platform
 import pwd
 import resource
 import select
+import shutil
 import signal
 import socket
 import threading
@@ -430,6 +431,21 @@ def test_full_disk(box):
     assert b"MinFreeSpace" in done.stderr
     assert "452 4.3.1" == answer[:9]
     assert (1, []) == (len(box.kept()), box.entries())
+
+
+def test_queue_that_was_removed(box):
+    """Without its queue the acceptor ends, so that the next one makes another."""
+    box.start()
+    shutil.rmtree(box.spool / "queue")
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(box.socket))
+        code = box.process.wait(30)
+    words = box.log()
+    box.start()
+
+    assert 75 == code
+    assert f"{box.spool}/queue was removed while the agent ran; start it" in words
+    assert 0 == box.sendmail("a@b.example").returncode
 
 
 # Clients that are slow, and an agent that ends
@@ -979,6 +995,36 @@ def test_verbs_that_fail(agent, tmp_path):
         verbs.call(path, "XDROP 2")
     with pytest.raises(SystemTrouble, match="does not answer"):
         verbs.call(str(tmp_path / "none"), "XLIST")
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (b"451 4.3.0 no room; free some", "no room; free some"),
+        (b"450 4.2.1 it is being sent just now", "%s; try again later"),
+    ],
+)
+def test_next_step_is_said_once(tmp_path, said, sentence):
+    """What the agent says of the next step is not followed by another one."""
+    path = str(tmp_path / "sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def answer():
+            with listener.accept()[0] as peer:
+                peer.sendall(b"220 x\r\n250 x\r\n" + said + b"\r\n")
+                while peer.recv(100):
+                    pass
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(SystemTrouble) as refused:
+            verbs.call(path, "XHOLD x")
+        thread.join(20)
+
+    words = said[10:].decode()
+    assert sentence.replace("%s", words) == refused.value.sentence()
 
 
 @needs_root

@@ -293,6 +293,27 @@ def test_doubt_is_held(queue: Queue) -> None:
     assert (False, False, [0, 2]) == (entry.held, entry.in_doubt, entry.open)
 
 
+def test_a_release_holds_until_the_next_doubt(queue: Queue) -> None:
+    """What was released is held again by a doubt of its own, and by no other try."""
+    claim = add(queue, *(Recipient(f"{n}@x.test") for n in range(2)))
+    name = claim.id
+    doubt = [(0, "doubt", "no answer")]
+    claim.settle(doubt)
+    claim.release()
+    seen = []
+    for outcomes in ([], [(1, "sent", "250 ok")], None, doubt):
+        queue.release(name)
+        again = queue.claim(name)
+        assert again is not None
+        again.begin()
+        if outcomes is not None:
+            again.settle(outcomes)
+        again.release()
+        seen.append(entries(queue)[0].in_doubt)
+
+    assert [False, False, True, True] == seen
+
+
 def test_too_many_recipients(queue: Queue) -> None:
     """Those whom the mailhub does not take at once follow at once (RFC 5321)."""
     three = [Recipient(f"{name}@x.test") for name in "abc"]
@@ -384,12 +405,26 @@ def test_expired(queue: Queue) -> None:
     claim = add(queue, time=int(now) - 5 * 86400)
     for _ in range(25):
         claim.begin()
-        claim.settle([(0, "deferred", "450 4.2.1 full")], now)
+        claim.settle([(0, "deferred", "450 4.2.1 full")], now + 60)
     settle(queue, claim, deferred(0))
 
     assert ["bounce"] == [entry.kind for entry in entries(queue)]
     assert b"450 4.2.1 full" in b"".join(queue.content(entries(queue)[0].id))
     assert 1 == len(entries(queue, failed=True))
+
+
+def test_expiry_does_not_count_transactions(queue: Queue) -> None:
+    """What a jump of the clock makes old is tried for half of its life (RFC 5321)."""
+    now = time.time()
+    ten = [Recipient(f"r{number}@x.test") for number in range(10)]
+    claim = add(queue, *ten, time=int(now) - 5 * 86400)
+    for _ in range(3):
+        for number in range(10):
+            claim.begin()
+            claim.settle([(number, "deferred", "450 x")], now + 60 * (number == 9))
+    made = aftermath.plan(claim.entry, [deferred(0)], CONFIG, now, chance=0.5)
+
+    assert [(0, "deferred")] == [record[:2] for record in made.records]
 
 
 def test_all_expire_together(queue: Queue) -> None:
@@ -399,7 +434,7 @@ def test_all_expire_together(queue: Queue) -> None:
     claim = add(queue, *two, time=int(now) - 5 * 86400)
     for _ in range(25):
         claim.begin()
-        claim.settle([(n, "deferred", "450 4.2.1 full") for n in (0, 1)], now)
+        claim.settle([(n, "deferred", "450 4.2.1 full") for n in (0, 1)], now + 60)
     made = aftermath.plan(claim.entry, [deferred(1)], CONFIG, now, chance=0.5)
 
     assert [(1, "expired")] == [record[:2] for record in made.records]

@@ -17,6 +17,9 @@ import pytest
 
 from ssmtp import configfile
 from ssmtp.agent import mate as mates_own
+from ssmtp.agent.crew import Line
+from ssmtp.agent.link import Ear
+from ssmtp.agent.sender import Sender
 from tests.agent import sending
 from tests.agent.sending import PYTHON, ROOT, Mailhub, Post, until
 
@@ -126,7 +129,7 @@ def start_with(post: Post, change: str) -> subprocess.Popen[bytes]:
     """Start a sender after a change to its modules."""
     words = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
-        f"from ssmtp.agent import carrier, crew, forks, sender; {change};"
+        f"from ssmtp.agent import carrier, crew, forks, memory, sender; {change};"
         "sys.exit(sender.run(sys.argv[2], sys.argv[3], None))"
     )
     places = (str(ROOT / "src"), str(post.conf), str(post.spool))
@@ -328,6 +331,30 @@ def test_password_refused_to_a_mate(post: Post, gate: Gate) -> None:
     assert dict.fromkeys({"first", *EVERYTHING}, 1) == arrived(post)
 
 
+def test_trouble_of_a_mate(post: Post, gate: Gate) -> None:
+    """What a mate met with has the exit code that the direct way has for it."""
+    gate["GREETING"] = "554 5.3.2 no mail here"
+    config = configfile.load(str(post.conf))
+    jobs = {"jobs": [post.add("m0")], "forced": [], "most": 1}
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        there = mates_own.Mate(theirs, config, post.queue)
+        thread = threading.Thread(target=there.run, args=(json.dumps(jobs).encode(),))
+        thread.start()
+        ours.settimeout(20)
+        word = json.loads(ours.recv(mates_own.PACKET_MOST))
+        while "trouble" not in word:
+            word = json.loads(ours.recv(mates_own.PACKET_MOST))
+        ours.shutdown(socket.SHUT_WR)
+        thread.join(20)
+        made = Sender(config, post.queue, Ear(None))
+        made.crew._heard(Line(0, ours), word)
+        made.commits.close()
+        made.ear.close()
+
+    assert 69 == made.default.site.record(0, 0)["exit"]
+
+
 def runs(post: Post, pid: int) -> bool:
     """Tell whether this sender has begun to work."""
     path = post.spool / "site.json"
@@ -387,11 +414,13 @@ def test_password_changed_in_a_drain(tmp_path: Path, others: int) -> None:
     replies = Forgetful(60)
     with sending.post(tmp_path, users={"me": "pw-12345"}, replies=replies) as post:
         replies.hub = post.hub
-        lines = ("Connections=8", "MessagesPerConnection=2")
+        # A mate that was recalled may have had one message on a connection.
+        lines = ("Connections=8", "MessagesPerConnection=2", "IdleTimeout=1s")
         post.configure(*lines, "AuthUser=me", "AuthPass=pw-12345")
         fill(post)
         for tries in (1, 2, 2):
-            sender = start_with(post, f"forks.wanted = lambda: {others}")
+            often = "memory.EVERY = 0.2"  # connections that end are no news
+            sender = start_with(post, f"forks.wanted = lambda: {others}; {often}")
             refused_again(post, sender.pid, replies, tries)
             sender.send_signal(signal.SIGHUP)
             until(lambda: post.site()["connections"] == 0)

@@ -15,11 +15,15 @@ import subprocess
 import termios
 import threading
 import time
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ssmtp.agent import status, verbs
+from ssmtp.agent import answers, status, verbs
+from ssmtp.agent.link import Ear
+from ssmtp.agent.places import link_path
 from ssmtp.agent.site import STUMBLES
 from ssmtp.ctl import agent as verb
 from ssmtp.ctl import main, queued
@@ -333,6 +337,80 @@ def test_a_pause_of_auth_is_not_cut_short(machine, monkeypatch, capsys):
     assert [later, None, None] == [each["pause"] for each in (told, over, cut)]
 
 
+def test_all_are_tried_by_one_word(machine, monkeypatch, capsys):
+    """`retry --all` asks each agent once, however long its queue; each message still
+    says what its own mailhub's password makes of it."""
+    names = [queue(machine), queue(machine)]
+    later = int(time.time()) + 1000
+    site(machine, {**USUAL, **DOWN, "kind": "auth", "next_try": later})
+    asked = []
+    call = verbs.call
+
+    def counted(path, line, *more):
+        asked.append(line)
+        return [{**told, "sender": "connected"} for told in call(path, line, *more)]
+
+    monkeypatch.setattr(verbs, "call", counted)
+    monkeypatch.setenv("SSMTP_CONF", str(machine.conf))
+    monkeypatch.setenv("XDG_STATE_HOME", str(machine.state))
+    code = main(["queue", "retry", "--all"])
+    out = capsys.readouterr().out
+    as_json = json.loads(ctl(machine, "queue", "--json")[1])
+
+    assert 75 == code
+    assert ["XFLUSH"] == asked
+    for name in names:
+        assert f"{name}: queued: the mailhub has refused the credentials" in out
+    assert "pause" not in as_json[0]
+
+
+def test_an_agent_that_ends_is_asked_once(machine, monkeypatch, capsys):
+    """Where the agent answers no more, `retry --all` says so of each of its messages,
+    and does not wait for it again and again."""
+    names = [queue(machine), queue(machine)]
+    asked = []
+
+    def gone(path, line, *_):
+        asked.append(line)
+        raise SystemTrouble("the agent hung up", "try again")
+
+    monkeypatch.setattr(verbs, "call", gone)
+    monkeypatch.setenv("SSMTP_CONF", str(machine.conf))
+    monkeypatch.setenv("XDG_STATE_HOME", str(machine.state))
+    code = main(["queue", "retry", "--all"])
+    out = capsys.readouterr().out
+
+    assert 75 == code
+    assert ["XFLUSH"] == asked
+    assert [f"{name}: queued: the agent hung up" for name in sorted(names)] == sorted(
+        line.partition(";")[0] for line in out.splitlines()
+    )
+
+
+def test_a_whole_id_needs_no_list(machine, monkeypatch):
+    """Who names a message by its whole id does not wait for a look at all others, and
+    still reaches only what is his own, and in the queue."""
+    name = queue(machine)
+    spool = machine.queue()
+    folder = machine.spool / "queue"
+    beside = machine.spool / "abcdeTabc" / f"ab-{name.partition('-')[2]}"
+    beside.parent.mkdir()
+    shutil.copyfile(folder / name, beside)
+    beside.chmod(0o600)
+    path = f"../{beside.parent.name}/{beside.name}"
+    hall: Any = types.SimpleNamespace(queue=spool)
+    monkeypatch.setattr(spool, "ids", lambda _=None: pytest.fail("a list was made"))
+    found = answers._find(name, answers.Asker(os.getuid(), False, hall))
+    monkeypatch.setattr(spool, "ids", lambda _=None: iter(()))
+    for uid, trusted, word in [(64001, False, name), (0, True, path)]:
+        with pytest.raises(answers.Denied, match="no message"):
+            answers._find(word, answers.Asker(uid, trusted, hall))
+    spool.close()
+
+    assert (name, False) == found
+    assert beside.exists()
+
+
 def test_what_is_held_is_named_when_all_are_tried(machine):
     """`retry --all` passes over what is held, and says how to have it sent."""
     name = queue(machine)
@@ -372,6 +450,22 @@ def test_status_counts_what_has_failed(machine):
     assert told["octets"] > before > 0
 
 
+def test_status_counts_what_cannot_be_read(machine):
+    """What a later version has left is told of, and does not hide how long the others
+    wait."""
+    newer, name = queue(machine), queue(machine)
+    path = machine.spool / "queue" / newer
+    first = path.rename(path.with_name(f"20200101T000000{newer[15:]}"))
+    first.write_bytes(re.sub(rb"^([^\n]*)\b1\n", rb"\g<1>99\n", first.read_bytes()))
+    _, out, _ = ctl(machine, "agent", "status")
+    told = json.loads(ctl(machine, "agent", "status", "--json")[1])
+    (row,) = json.loads(ctl(machine, "queue", "--json")[1])
+
+    assert "2 messages waiting, the oldest for 0.0 h; 1 that this version cannot" in out
+    assert (1, 2) == (told["unread"], told["messages"])
+    assert name == row["id"]
+
+
 def test_status_without_a_sender(machine):
     """Without a sender nothing is sent: exit 75, in words and as JSON."""
     queue(machine)
@@ -382,6 +476,20 @@ def test_status_without_a_sender(machine):
     assert "the sender does not run" in out
     assert "1 message waiting" in out
     assert (75, 1, "away") == (told["exit"], told["messages"], told["sender"])
+
+
+def test_status_of_a_sender_that_hangs(machine):
+    """A sender that has done nothing for minutes is as good as none."""
+    path, told = machine.spool / "site.json", []
+    ear = Ear(link_path(str(machine.socket)))
+    until(ear.words)
+    for ago in (100, 400):
+        awake = int(time.monotonic()) - ago
+        path.write_text(json.dumps({"version": 1, "awake": awake, "sites": []}))
+        told.append(json.loads(ctl(machine, "agent", "status", "--json")[1]))
+    ear.close()
+
+    assert [(0, "connected"), (75, "away")] == [(t["exit"], t["sender"]) for t in told]
 
 
 def test_a_busy_mailhub_is_no_news_about_others(tmp_path):
@@ -406,7 +514,7 @@ def test_status_without_an_agent(box):
     as_json = ctl(box, "agent", "status", "--json")
 
     assert 69 == code
-    assert "there is no agent" in err
+    assert "there is no agent; start one (ssmtpctl agent run), or" in err
     told = json.loads(as_json[1])
     assert (69, 69, None) == (as_json[0], told["exit"], told["agent"])
 
@@ -522,16 +630,15 @@ def test_status_of_a_wrong_configuration(machine):
 
 
 def test_status_of_a_queue_that_was_replaced(box):
-    """A new directory in the place of the queue is not the agent's: no mail gets in."""
+    """A new directory in the place of the queue is not the agent's queue."""
     box.start()
     before = json.loads(ctl(box, "agent", "status", "--json")[1])
-    shutil.rmtree(box.spool / "queue")
+    (box.spool / "queue").rename(box.spool / "moved")
     (box.spool / "queue").mkdir(0o700)
     told = json.loads(ctl(box, "agent", "status", "--json")[1])
     code, words = verb.judged({**told, "sender": "connected"})
 
     assert before["disk"] is None
-    assert 75 == box.sendmail("ann@example.org").returncode
     assert (75, told["disk"]) == (code, words)
     assert words.endswith("/queue was replaced while the agent ran; start it again")
 

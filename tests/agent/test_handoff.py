@@ -107,6 +107,18 @@ def test_options(agent, words, facts):
     assert b"h@dest.example" not in agent.content(entry)
 
 
+def test_a_bare_name_is_no_original_recipient(agent):
+    """ORCPT tells an address (RFC 3461 section 4.2), so none is told of a bare name."""
+    done = agent.sendmail("-N", "success", "bob", "ann@example.net")
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    [entry] = agent.fresh()
+    assert [
+        ("bob@example.org", None),
+        ("ann@example.net", "rfc822;ann@example.net"),
+    ] == [(recipient.address, recipient.orcpt) for recipient in entry.recipients]
+
+
 def test_full_name(agent):
     """The name of -F arrives, whatever its letters."""
     agent.sendmail("-F", "Jörg +=x", "a@b.example", text="Subject: s\n\nx\n")
@@ -325,6 +337,21 @@ def test_delivery_agent_never_goes_direct(box, hub):
 
 
 @needs_root
+def test_no_agent_to_be_found(box, monkeypatch):
+    """Where an agent is wanted and none is there, what is to be done is a command."""
+    monkeypatch.setattr(handoff, "SYSTEM_SOCKET", str(box.socket))
+    box.conf.write_text("mailhub=127.0.0.1:1\nDelivery=agent\n")
+    wanted = scan("sendmail", ["ann@example.net"])
+    request = delivery.Request(wanted, None, {"SSMTP_CONF": str(box.conf)}, [])
+    with pytest.raises(handoff.Unreachable) as failure:
+        handoff.road(request)
+
+    assert (
+        f"there is no agent at {box.socket}; "
+        "start it (ssmtpctl agent run), or set Delivery=auto"
+    ) == failure.value.sentence()
+
+
 def test_unreadable_configuration(box):
     """Who may not read the configuration can send through the agent, and only so."""
     box.configure("AuthUser=me", "AuthPass=secret-9")
@@ -543,7 +570,8 @@ def test_mailq_without_an_answer(box):
         ((250, "2.0.0", "Ok: queued as 4F2A1"), 0, b""),
         ((550, "5.1.1", "no such user"), 67, b"no such user"),
         ((554, "5.7.1", "spam"), 69, b"spam"),
-        ((451, "4.3.0", "greylisted"), 75, b"the agent will try again"),
+        ((451, "4.3.0", "greylisted"), 75, b"; the agent will try again\n"),
+        ((451, "4.0.0", "X is held (HoldInDoubt)"), 75, b"held (HoldInDoubt)\n"),
     ],
 )
 def test_wait(box, verdict, code, words):

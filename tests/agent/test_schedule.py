@@ -371,6 +371,53 @@ def test_notice_waits_for_the_disk(
     assert ["message", "notice"] == world.kinds()
 
 
+def test_no_mail_waits_for_a_notice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room for a notice the mail for other mailhubs goes out as always."""
+    world.network = False
+    world.add("<1@x>")
+    add = world.queue.add
+
+    def full(draft: Any, blocks: Any) -> str:
+        if draft.kind == "notice":
+            raise NoSpace("the disk is full")
+        return add(draft, blocks)
+
+    monkeypatch.setattr(world.queue, "add", full)
+    blocked: list[bool] = []
+
+    def look(sender: Sender) -> None:
+        for hour in range(5, 10):
+            world.at(hour * HOUR, lambda: blocked.append(sender.is_blocked(world.boot)))
+
+    world.run(10 * HOUR, look)
+
+    assert [False] * 5 == blocked
+    later = [line for line in world.logged if "is told later" in line]
+    assert 20 < len(later) < 30  # four times an hour
+
+
+def test_who_waits_hears_that_it_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that is held after a crash is a verdict for who waits for one."""
+    world = World(tmp_path, monkeypatch, HoldInDoubt="yes")
+    name = world.add("<1@x>")
+    claim = world.queue.claim(name)
+    assert claim is not None
+    claim.begin()
+    claim.release()
+    told: list[Any] = []
+
+    def listen(sender: Sender) -> None:
+        monkeypatch.setattr(sender.ear, "done", lambda *words: told.append(words))
+
+    world.run(HOUR, listen)
+
+    assert [(name, 451)] == [words[:2] for words in told]
+
+
 def test_quarantine_waits_for_the_disk(world: World) -> None:
     """What cannot be put into failed/ is not said to be there, and stays."""
     name = world.add("<1@x>")
@@ -456,6 +503,21 @@ def test_warning_comes_in_time(world: World, seed: int) -> None:
         schedule.PAUSES, itertools.pairwise(tries), strict=False
     ):
         assert 0.79 * pause <= after - before <= 1.21 * pause
+
+
+def test_warning_names_the_mailhub_of_the_message(world: World) -> None:
+    """What was said of a message with a mailhub of its own is that one's word."""
+    world.judge = lambda name: "451 4.2.0 later"
+    world.add("<1@x>", mailhubs=["other.test:25"])
+    world.run(5 * HOUR)
+    (text,) = [
+        b"".join(world.queue.content(name))
+        for name in world.queue.ids()
+        if (entry := world.queue.look(name)) and entry.kind == "warning"
+    ]
+
+    assert b"those of other.test:25.\r\n" in text
+    assert b"Remote-MTA: dns; other.test\r\n" in text
 
 
 @pytest.mark.parametrize("jump", [5 * DAY, -5 * DAY, 400 * DAY])

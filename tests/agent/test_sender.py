@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -49,6 +51,16 @@ def test_drain(post: Post) -> None:
     assert sorted(f"m{n}" for n in range(40)) == sorted(subjects(post.hub))
     assert post.hub.connections <= 4
     assert [] == post.entries(failed=True)
+
+
+def test_queue_that_was_removed(post: Post) -> None:
+    """Without its queue the sender ends: the next one finds what comes from now on."""
+    process = post.start()
+    until((post.spool / "site.json").exists)
+    shutil.rmtree(post.spool / "queue")
+    process.send_signal(signal.SIGHUP)
+
+    assert 75 == process.wait(30)
 
 
 def test_content_as_queued(post: Post) -> None:
@@ -424,6 +436,27 @@ def test_mended_password_is_tried_soon(
         assert tries + 1 == post.hub.connections
 
 
+def test_restored_configuration_is_tried_soon(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration that is again what it was, time and all, ends the pause."""
+    monkeypatch.setattr("ssmtp.agent.sender.CHANGED_EVERY", 0.1)
+    good, times = post.conf.read_text(), post.conf.stat()
+    with post.sender() as made:
+        post.conf.write_text("Mailhub\n")
+        post.add("m0")
+        made.loop.post(made.look)
+        until(lambda: post.site()["kind"] == "configuration")
+        until(lambda: made._changed_stamps == made._stamps())
+        made.default.site.next_try += 1000
+        saved = post.conf.with_name("saved")
+        saved.write_text(good)
+        saved.chmod(0o600)
+        os.utime(saved, ns=(times.st_atime_ns, times.st_mtime_ns))
+        saved.rename(post.conf)
+        until(lambda: post.queue.count() == 0, 10)
+
+
 def test_new_password_before_a_burst(tmp_path: Path) -> None:
     """A burst of messages tries a password once that was changed since it worked."""
     with sending.post(tmp_path, users={"me": "pw-12345"}) as post:
@@ -772,6 +805,27 @@ def test_held_in_doubt(post: Post, how: str) -> None:
     process.send_signal(signal.SIGHUP)
     until(lambda: ["m2", "m0"] == subjects(post.hub))
     until(lambda: 1 == len(post.entries()))
+
+
+def test_verdict_on_what_is_held(post: Post) -> None:
+    """Who waits for a message that is held in doubt hears how to have it sent."""
+    post.configure("HoldInDoubt=yes")
+    post.hub.replies["DOT"] = "close"
+    board = Switchboard(str(post.place / "sender.sock"))
+    board.start()
+    try:
+        name = post.add("m0")
+        board.expect(name)
+        post.start("--link", str(post.place / "sender.sock"))
+        verdict = board.wait(name, 20)
+    finally:
+        board.close()
+
+    assert verdict is not None
+    assert (451, "4.0.0") == (verdict["code"], verdict["status"])
+    assert verdict["text"].startswith(
+        f"{name} is in doubt and held (HoldInDoubt): `ssmtpctl queue release {name}`"
+    )
 
 
 def test_poison(post: Post) -> None:

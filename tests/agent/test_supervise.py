@@ -273,6 +273,7 @@ def test_hangup_and_a_half_that_hangs(tmp_path):
         ("nonsense=1", "unknown key nonsense"),
         ("Aliases=/no/such/aliases", "/no/such/aliases"),
         ("ListenIdentity=no-such-user-here", "no user no-such-user-here"),
+        ("", "no mailhub is set any more"),  # an editor is about to write it
     ],
 )
 def test_hangup_with_a_wrong_configuration(tmp_path, line, words):
@@ -303,7 +304,7 @@ def test_hangup_with_a_wrong_configuration(tmp_path, line, words):
         while verbs.call(str(place), "XSTATUS")[0]["sender"] != "connected":
             assert time.monotonic() < end
             time.sleep(0.01)
-        conf.write_text(f"{good}{line}\n")
+        conf.write_text(f"{good}{line}\n" if line else "")
         agent.send_signal(signal.SIGHUP)
         said.append(agent.stderr.readline())
         with Peer(place) as peer:
@@ -353,6 +354,27 @@ def test_a_second_agent_is_refused(tmp_path):
             listening.submit(str(agent.path))
 
         assert "True" == agent.ask()[0]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: another user")
+def test_directory_of_root(tmp_path):
+    """A place for the sockets that the agent could not use ends it at once: 78."""
+    conf, place = tmp_path / "ssmtp.conf", tmp_path / "run"
+    conf.write_text("mailhub=127.0.0.1:1\n")
+    place.mkdir(0o755)
+    done = subprocess.run(
+        [
+            *(ROOT / "bin" / "ssmtpctl", "agent", "run", "--user", "64101", "-C", conf),
+            *("--listen", place / "submit.sock", "--spool", tmp_path / "spool"),
+        ],
+        capture_output=True,
+        timeout=30,
+    )
+
+    assert 78 == done.returncode
+    assert b"belongs to uid 0, and the agent runs as uid 64101" in done.stderr
+    assert b"chown 64101" in done.stderr
+    assert [] == list(place.iterdir())
 
 
 def test_socket_of_somebody_else_stays(tmp_path):

@@ -128,7 +128,19 @@ def test_octets_that_are_no_utf8():
 
 def test_halves_of_characters():
     """Two halves of a character become one, a lonely one the replacement character."""
-    assert "\U0001f600 \ufffd\n" == content(read(text="\ud83d\ude00 \ud83d"))
+    halves, whole = "\ud83d\ude00 \ud83d", "\U0001f600 \ufffd"
+    message = read(
+        text=halves,
+        subject=halves,
+        headers={"X-Title": halves},
+        from_=f"{halves} <me@example.org>",
+        cc=[(halves, "bob@example.org")],
+    )
+
+    assert f"{whole}\n" == content(message)
+    assert [whole, whole] == [message["Subject"], message["X-Title"]]
+    assert whole == message["From"].addresses[0].display_name
+    assert whole == message["Cc"].addresses[0].display_name
 
 
 @given(PRINTABLE)
@@ -224,6 +236,25 @@ def test_what_is_no_attachment(given_):
     """A mistake of the program is told as Python tells it."""
     with pytest.raises(TypeError, match="attachment"):
         octets(attachments=[given_])
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        (("Ann", "ann@example.org"), ["ann@example.org"]),
+        (
+            ("ann@example.org", "bob@example.org"),
+            ["ann@example.org", "bob@example.org"],
+        ),
+        (("ann@example.org", "root"), ["ann@example.org", "root"]),
+        (("ann", "bob"), ["ann", "bob"]),
+        (["root", "ann@example.org"], ["root", "ann@example.org"]),
+    ],
+)
+def test_a_name_with_its_address_is_one_recipient(to, expected):
+    """A pair alone is an address, as it is in a list; two addresses are two."""
+    with compose(to=to) as draft:
+        assert expected == draft.recipients
 
 
 @pytest.mark.parametrize("path", ["/missing/file", "/", "a\0b"])

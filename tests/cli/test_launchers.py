@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,34 @@ def test_the_name_of_a_link_decides_what_the_command_is(tmp_path):
     assert (0, "", "") == (nothing.returncode, nothing.stdout, nothing.stderr)
     assert 64 == complaint.returncode
     assert complaint.stderr.startswith("sendmail: ")
+
+
+@pytest.mark.parametrize("fd", [1, 2])
+def test_output_that_takes_no_more_for_now(fd):
+    """A list that is longer than a pipe comes whole even where nobody may wait for the
+    pipe; a complaint is not waited for."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(theirs, b"#" * 4096)
+    full = fcntl.ioctl(ours, termios.FIONREAD, bytes(4))
+    program = subprocess.Popen(
+        [BIN / "sendmail", "--help" if fd == 1 else "--nonsense"],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs if fd == 1 else subprocess.DEVNULL,
+        stderr=theirs if fd == 2 else subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    # Nobody reads until it has ended, or had the time for it.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        program.wait(20 if fd == 2 else 0.5)
+    with open(ours, "rb") as stream:
+        came = stream.read()[int.from_bytes(full, sys.byteorder) :]
+    whole = call(BIN / "sendmail", "--help").stdout if fd == 1 else ""
+
+    assert whole == came.decode()
+    assert (64 if fd == 2 else 0) == program.wait(20)
 
 
 def test_nothing_in_environment_or_directory_is_imported(tmp_path):
@@ -208,11 +239,63 @@ def test_a_verb_that_fails_says_so_in_one_line(capfd, monkeypatch, error, code, 
     assert err.count("\n") == bool(said)
 
 
-def test_output_that_nobody_reads_is_no_failure():
-    """`ssmtpctl --help | head -1` ends quietly."""
-    run = call("/bin/sh", "-c", f"'{BIN}/ssmtpctl' version | true")
+WORDS = ("version", "--help", "queue --help", "queue show --json nothing")
 
-    assert "" == run.stderr
+
+@pytest.mark.parametrize("words", WORDS)
+def test_output_that_nobody_reads_is_no_failure(tmp_path, words):
+    """`ssmtpctl --help | head -1` ends quietly, with the code that it would have."""
+    command = [BIN / "ssmtpctl", *words.split()]
+    environment = {"XDG_STATE_HOME": str(tmp_path)}
+    whole = call(*command, env=environment)
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run(
+        command, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+
+    assert (whole.returncode, whole.stderr) == (run.returncode, run.stderr)
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_output_that_a_full_disk_does_not_take(tmp_path, words):
+    """One line says so, and the exit code is one of sysexits.h."""
+    run = call(
+        *("/bin/sh", "-c", f"'{BIN}/ssmtpctl' {words} >/dev/full"),
+        env={"XDG_STATE_HOME": str(tmp_path)},
+    )
+
+    expected = 64 if "nothing" in words else 75
+
+    assert expected == run.returncode
+    assert 1 == run.stderr.count("\n")
+    assert run.stderr.startswith("ssmtpctl: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("explain", 66, "standard input cannot be read"),
+        ("send ann@example.org", 66, "standard input is closed"),
+        ("migrate msmtp --from msmtprc", 64, "--yes"),
+        (
+            "setup --server 127.0.0.1 --password-stdin --yes --no-test ann@example.org",
+            64,
+            "the password is empty",
+        ),
+    ],
+)
+def test_a_closed_standard_input_is_not_an_empty_one(tmp_path, words, code, said):
+    """Nothing is sent and nothing written of what could not be read."""
+    (tmp_path / "msmtprc").write_text("account default\nhost smtp.example.org\n")
+    environment = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    command = f"'{BIN}/ssmtpctl' {words} <&-"
+    run = call("/bin/sh", "-c", command, env=environment, cwd=tmp_path)
+
+    assert code == run.returncode
+    assert said in run.stderr
+    assert ["msmtprc"] == [path.name for path in tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])

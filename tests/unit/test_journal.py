@@ -214,6 +214,16 @@ def test_failure_is_one_line_that_begins_as_the_classic_one(log, failure, begin)
     assert line.startswith(begin + " uid=1000 username=bob")
 
 
+def test_what_the_agent_refuses_is_said_once(log):
+    """Where our own reply says all of it, the log does not say it twice."""
+    words = "no room for new mail: only 3 MB are free in /spool"
+    failure = Deferred(words, reply=Reply(452, [f"4.3.1 {words}"]))
+    journal.failed(failure, login="bob", uid=1000)
+
+    ((_, line),) = log.lines
+    assert line.startswith(f"452 4.3.1 {words} exit=75 ")
+
+
 def test_several_recipients_do_not_make_up_which_one_was_refused(log):
     """Without knowing which one was refused, no address is blamed."""
     to = envelope("bob@d.org", "ann@d.org", "bea@d.org")

@@ -668,6 +668,21 @@ def test_too_many_errors():
     assert hub.session.closed
 
 
+@pytest.mark.parametrize("mail", [b"MAIL FROM:<a@a>\r\n", b"MAIL FROM:<<>\r\n"])
+def test_pipeline_behind_a_refused_sender(mail):
+    """Who said RCPT before MAIL was refused has made no mistake (RFC 2920 §3.1)."""
+    hub = Driver(Rules("hub.example", error_limit=3))
+    hub.refuse = {"a@a": (450, "4.7.1", "later")}
+    hub.say(HELLO)
+    chunks = b"BDAT 1\r\nx" * 3 + b"BDAT 0 LAST\r\n"
+    first, *codes = hub.codes(mail + RCPT * 30 + chunks + b"DATA\r\n")
+
+    assert first in (450, 501)
+    assert [503] * 35 == codes
+    assert [250, 250, 354, 250] == hub.codes(MAIL + RCPT + b"DATA\r\n.\r\n")
+    assert [503, 503, 421] == hub.codes(RCPT * 3)
+
+
 @pytest.mark.parametrize("forgiven", [True, False])
 def test_errors_before_a_message(forgiven):
     """Errors are counted from the last accepted message on."""

@@ -139,7 +139,11 @@ class Acceptor:
         return listening.identity(self.hall.config)
 
     def serve(self) -> None:
-        """Accept connections until `stop`."""
+        """Accept connections until `stop`.
+
+        Raises SystemTrouble when the queue was removed: whoever starts us anew makes
+        another one, and who calls meanwhile waits.
+        """
         poll = select.poll()
         by_fd = {}
         for one in self._listeners:
@@ -158,6 +162,8 @@ class Acceptor:
                 continue
             if self._wake in ready:
                 return
+            # Before somebody is let in whose mail could not be taken.
+            self.hall.queue.check_there()
             for fd in ready:
                 if fd in by_fd:
                     self._accept(by_fd[fd])

@@ -98,7 +98,7 @@ def plan(
             made.holds = True
         elif state in (DEFERRED, DOUBT):
             if schedule.expired(
-                now, entry.since, entry.next, config.queue_lifetime, entry.attempts
+                now, entry.since, entry.next, config.queue_lifetime, entry.rounds + 1
             ):
                 state, ends = EXPIRED, True
             else:

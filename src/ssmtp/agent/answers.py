@@ -28,13 +28,14 @@ from ssmtp.agent import receipts, status
 from ssmtp.agent.hall import Hall
 from ssmtp.errors import Failure
 from ssmtp.smtp.outcomes import SENT
-from ssmtp.spool.queue import Entry
+from ssmtp.spool.queue import Entry, owner_of
 
 VERBS = ("XLIST", "XSHOW", "XDROP", "XHOLD", "XRELEASE", "XFLUSH", "XLOG", "XSTATUS")
 STRANGER = 65534  # also everybody of another user namespace: nobody in particular
 # What everybody is told of a mailhub.
 TOLD = ("mailhubs", "state", "kind", "what", "next_step", "next_try")
 LISTED = 10  # recipients in a line of XLIST
+OLDEST = 100  # messages that XSTATUS looks at
 TEXT_MOST = 300  # characters of a reason
 PACE = 0.01  # seconds between two words for the sender that a user causes
 # Who asks again and again for what is long, or costs others something, holds up nobody
@@ -109,6 +110,7 @@ def row(
         delay = status.of(entry.mailhubs, delays)
         if delay is not None and (delay[2] != status.LIMITED or not found["reason"]):
             found["reason"], found["next"] = delay[2][:TEXT_MOST], delay[3]
+    found["pause"] = status.auth_pause(entry.mailhubs, delays)
     return found
 
 
@@ -299,18 +301,29 @@ def _named(addresses: list[str], word: str) -> list[str]:
 def _status(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     owner = None if asker.trusted else asker.uid
     names = sorted(asker.queue.ids(owner))
-    oldest = asker.queue.look(names[0]) if names else None
+    # What cannot be read stays, and so comes to be the oldest.
+    looked = {name: asker.queue.look(name) for name in names[:OLDEST]}
+    oldest = next((entry for entry in looked.values() if entry is not None), None)
     octets = asker.hall.octets(owner)
+    disk = _disk(asker)
+    # Where nothing can be written its silence says nothing.
+    hung = disk is None and status.is_hung(asker.queue.path)
     yield {
         "messages": len(names),
         "octets": octets,
         "oldest": oldest.time if oldest is not None else None,
+        "unread": _unread(asker, [name for name in looked if looked[name] is None]),
         "failed": sum(1 for _ in asker.queue.failed_ids(owner)),
-        "sender": _sender(asker),
-        "disk": _disk(asker),
+        "sender": "away" if hung else _sender(asker),
+        "disk": disk,
         "configuration": _mistake(asker),
         "site": _site(asker, names),
     }
+
+
+def _unread(asker: Asker, names: list[str]) -> int:
+    """Count the messages of these that cannot be read, and have not just left."""
+    return len({*names}.intersection(asker.queue.ids())) if names else 0
 
 
 def _disk(asker: Asker) -> str | None:
@@ -373,6 +386,12 @@ def _find(word: str, asker: Asker) -> tuple[str, bool]:
     if not word:
         raise Denied(501, "5.5.4", "name a message")
     owner = None if asker.trusted else asker.owners(False)
+    of = None if "/" in word else owner_of(word)
+    if of is not None and owner in (None, of):
+        # A whole id needs no list of what may be thousands.
+        for failed in (False, True):
+            if asker.queue.look(word, failed=failed) is not None:
+                return word, failed
     found = []
     for failed, names in (
         (False, asker.queue.ids(owner)),

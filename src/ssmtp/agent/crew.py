@@ -12,8 +12,9 @@ mailhub, a crash, a time that has not come. Each word is a packet of JSON:
                     {"turn": true}              log in now; false: do not (`turnstile`)
     mate → sender   {"over": [[ID, {state: n}, verdict, accepted]…], "left": [ID…],
                      "gone": [ID…], "back": [ID…], "yours": [ID…], "look": time,
-                     "trouble": [[kind, what, next step, sentence]…], "busy": [what…],
-                     "disk": [sentence…], "worked": true, "recalled": true,
+                     "trouble": [[kind, exit code, what, next step, sentence]…],
+                     "busy": [what…], "disk": [sentence…],
+                     "worked": true, "recalled": true,
                      "turn": true (it asks for it) or false (it needs it no more),
                      "connections": n, "active": n}
 
@@ -268,10 +269,11 @@ class Crew:
             sender.worked(pool)
         for what in word.get("busy", ()):
             sender.stumbled(pool, what)
-        for kind, what, next_step, sentence in word.get("trouble", ()):
+        for kind, code, what, next_step, sentence in word.get("trouble", ()):
             chance = random.random()
             if pool.site.troubled(boottime(), kind, what, next_step, chance):
                 sender.note(sentence, bad=True)
+            pool.site.exit_code = code
             sender.give_back(pool)
             sender.changed()
         for sentence in word.get("disk", ()):

@@ -261,12 +261,7 @@ class Hall:
         self._accounts.clear()
         try:
             site = direct.site(self.path)
-            if self.config.mailhubs and not site.config.mailhubs:
-                # Somebody is about to write it, and has emptied it first.
-                raise ConfigError(
-                    f"{site.config.path}: no mailhub is set any more",
-                    "add a line Mailhub=host:port",
-                )
+            check_mailhubs(bool(self.config.mailhubs), site.config)
         except Failure as failure:
             cause = failure.__context__
             if isinstance(cause, OSError) and cause.errno in BUSY:
@@ -279,6 +274,17 @@ class Hall:
         self._site = _without_secrets(site)
         self._limits.config = self._site.config
         return True
+
+
+def check_mailhubs(before: bool, config: Config) -> None:
+    """Raise `ConfigError` when there were mailhubs before, and are none now.
+
+    Somebody is about to write the file, and has emptied it first.
+    """
+    if before and not config.mailhubs:
+        raise ConfigError(
+            f"{config.path}: no mailhub is set any more", "add a line Mailhub=host:port"
+        )
 
 
 def _stamp(path: str) -> Stamp:

@@ -182,6 +182,12 @@ def _directory(path: str, owner: tuple[int, int] | None) -> None:
             f"others can write to {path}, where the socket is to be",
             "give the socket a directory of its own",
         )
+    if owner is not None and found.st_uid != uid:
+        # The other half's socket is to be beside it, and is made without root's rights.
+        raise ConfigError(
+            f"{path} belongs to uid {found.st_uid}, and the agent runs as uid {uid}",
+            f"give it away (chown {uid} {path}), or name another place with --listen",
+        )
 
 
 def _lock(path: str) -> int:

@@ -92,7 +92,10 @@ class Lookout:
         return min(now + every, max(self._look_at, now))
 
     def look(self, now: float) -> None:
-        """Look through the queue when it is time for that."""
+        """Look through the queue when it is time for that.
+
+        Raises SystemTrouble when it was removed.
+        """
         sender = self.sender
         most = SEEN_MOST - AT_ONCE if sender.default.site.kind else LOOK_BELOW
         if self._looking or len(self.seen) > most:
@@ -104,6 +107,7 @@ class Lookout:
             self._glance_at = now + GLANCE_EVERY
             if self._changed() == self._stamp:
                 return
+        sender.queue.check_there()  # else nobody would find what comes from now on
         self._looking = True
         self._look_at = now + LOOK_EVERY
         self._stamp = self._changed()

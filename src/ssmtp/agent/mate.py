@@ -230,7 +230,8 @@ class Mate(Carrier):
     def failed(self, pool: Pool, failure: Failure) -> None:
         """Tell that there is no connection to be had, and try no more."""
         pool.site.failed(boottime(), failure, random.random())
-        words = (kind_of(failure), failure.what, failure.next_step, failure.sentence())
+        kind, code = kind_of(failure), failure.exit_code
+        words = (kind, code, failure.what, failure.next_step, failure.sentence())
         self._tell("trouble", words)
         self._give_up()
 

@@ -54,6 +54,7 @@ class Memory:
             {
                 "version": 1,
                 "time": int(wall),
+                "awake": int(time.monotonic()),
                 "pid": os.getpid(),
                 "running": running,
                 "ready": len(sender.lookout.seen) - active,

@@ -43,6 +43,8 @@ def verdict(made: Plan, entry: Entry) -> tuple[int, str, str]:
         worst, status = exits.verdict(made.failure)
     elif worst == 451 and (worst, status) in exits.REPLIES.values():
         status = "4.0.0"  # the mailhub's trouble, which is none of ours
+    if worst == 451 and made.holds:
+        text = held(entry)
     return worst, status, text
 
 

@@ -31,7 +31,7 @@ from ssmtp.config import Config, Mailhub
 from ssmtp.errors import EX_OK, Failure, SystemTrouble
 from ssmtp.smtp.outcomes import DOUBT
 from ssmtp.smtp.steps import Broken
-from ssmtp.spool.queue import Claim, Entry, Queue
+from ssmtp.spool.queue import Claim, Entry, NoSpace, Queue
 from ssmtp.values import mailhub
 
 DISK_PAUSE = 60.0
@@ -116,7 +116,7 @@ class Sender(Carrier):
         self.suspect: str | None = None
         self.counts = {"sent": 0, "refused": 0, "deferred": 0, "doubt": 0}
         self.last_sent: int | None = None
-        self._blocked_until = 0.0
+        self._blocked_until = self._news_from = 0.0
         self._offset = time.time() - boottime()
         self._changed_at = 0.0
         self._changed_stamps = self._config_stamp
@@ -127,6 +127,7 @@ class Sender(Carrier):
 
     def run(self) -> None:
         """Work until told to stop."""
+        self.memory.keep(boottime())  # what another run has left is no sign of life
         if self.ear.path is not None:
             self.loop.start(self._listen(), self.surprised)
         self.crew.listen()
@@ -328,7 +329,8 @@ class Sender(Carrier):
     def _finish(self, claim: Claim, pool: Pool, *, warn: bool = False) -> Talk:
         """End a message that was decided before a crash; or only warn its sender."""
         self.active.add(claim.id)
-        config, queue, hub = self.config, self.queue, str(pool.hubs[0])
+        config, queue = self.config, self.queue
+        hub = (claim.entry.mailhubs or [str(pool.hubs[0])])[0]
         plan = aftermath.Plan()
         plan.warn = warn
         try:
@@ -371,7 +373,9 @@ class Sender(Carrier):
         except Failure as failure:
             self.disk_trouble(failure)
         else:
-            self.note(notices.held(claim.entry), bad=True)
+            sentence = notices.held(claim.entry)
+            self.note(sentence, bad=True)
+            self.ear.done(claim.id, 451, "4.0.0", sentence)
         claim.release()
         self.over(claim.id)
 
@@ -458,7 +462,7 @@ class Sender(Carrier):
             return
         self._changed_at = now + CHANGED_EVERY
         stamps = self._stamps()
-        if stamps in (self._config_stamp, self._changed_stamps):
+        if stamps == self._changed_stamps:
             return
         self._changed_stamps = stamps
         if self._is_another():
@@ -547,6 +551,8 @@ class Sender(Carrier):
 
     def _news(self, now: float) -> None:
         """Write to the administrator about trouble that lasts."""
+        if now < self._news_from:
+            return
         for pool in self.pools.values():
             if self.is_blocked(now):
                 return
@@ -559,6 +565,10 @@ class Sender(Carrier):
         config, queue, site = self.config, self.queue, pool.site
         try:
             yield self.commits.work(lambda: notices.write(queue, config, site))
+        except NoSpace as failure:
+            site.told = False
+            self._news_from = boottime() + aftermath.SOON
+            self.note(f"the administrator is told later: {failure.what}", bad=True)
         except Failure as failure:
             site.told = False
             self.disk_trouble(failure)

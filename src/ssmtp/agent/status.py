@@ -16,6 +16,8 @@ from ssmtp.smtp import exits
 
 NAME = "site.json"
 LIMITED = "as many as RateLimit allows have been sent"
+# Seconds; a sender that works has written it anew after two minutes at most.
+HUNG = 300.0
 # Kinds of trouble that a person has to end, by the exit code that says so.
 EXITS = {"auth": EX_NOPERM, "login": EX_NOPERM, "configuration": EX_CONFIG}
 
@@ -44,6 +46,16 @@ def read(spool: str) -> Any:
         and isinstance(one.get("mailhubs"), list)
     ]
     return found
+
+
+def is_hung(spool: str) -> bool:
+    """Tell whether the sender has written nothing for so long that it hangs.
+
+    By a clock that never jumps, and that stands still while the machine sleeps.
+    """
+    found = read(spool) or {}
+    awake = found.get("awake")
+    return isinstance(awake, int) and time.monotonic() - awake > HUNG
 
 
 def is_of(one: dict[str, Any], mailhubs: list[str]) -> bool:

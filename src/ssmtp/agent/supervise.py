@@ -29,6 +29,7 @@ from collections.abc import Callable, Sequence
 
 from ssmtp import configfile, direct
 from ssmtp.agent import aside, listening, places
+from ssmtp.agent.hall import check_mailhubs
 from ssmtp.config import Config
 from ssmtp.errors import (
     EX_CONFIG,
@@ -125,6 +126,7 @@ def run(
     listener = listening.submit(submit_path, owner)
     try:
         sockets = [listener.socket, *_loopbacks(config)]
+        before = bool(config.mailhubs)
         del config  # what is secret in it is no business of ours
         if whose:
             whose.take()
@@ -141,7 +143,7 @@ def run(
             sockets,
             listener.lock,
             say,
-            lambda: _check(config_path, sockets[1:]),
+            lambda: _check(config_path, sockets[1:], before),
         ).run()
     finally:
         listener.close()
@@ -151,9 +153,13 @@ def _loopbacks(config: Config) -> list[socket.socket]:
     return [listening.loopback(*place) for place in config.listen_loopback]
 
 
-def _check(path: str, loopbacks: Sequence[socket.socket]) -> None:
-    """Raise `Failure` if an acceptor could not start with what the files say now."""
+def _check(path: str, loopbacks: Sequence[socket.socket], before: bool) -> None:
+    """Raise `Failure` if an acceptor could not work with what the files say now.
+
+    `before` says whether there was a mailhub when we began.
+    """
     config = direct.site(path).config
+    check_mailhubs(before, config)
     if loopbacks or config.listen_loopback:
         listening.identity(config)
 

@@ -20,6 +20,7 @@ from ssmtp.errors import AuthRefused, Failure, SystemTrouble, UsageError
 Row = dict[str, Any]
 LINE_MOST = 1 << 20  # octets
 GREETING_SECONDS = 10.0  # for an agent that hangs
+LATER = "try again later"
 # A letter beyond ASCII, as a reply spells it.
 SPELLED = re.compile(r"\\(?:x[89a-f][0-9a-f]|u[0-9a-f]{4}|U000[0-9a-f]{5})")
 
@@ -95,4 +96,5 @@ def _refused(code: bytes, status: str, words: str) -> Failure:
         return AuthRefused(words)
     if code[:1] == b"5":
         return UsageError(words, "`ssmtpctl queue` lists what is there")
-    return SystemTrouble(words, "try again later")
+    what, known, step = words.rpartition("; ")
+    return SystemTrouble(what, step) if known else SystemTrouble(words, LATER)

@@ -122,7 +122,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             run = module.run
         else:
             subparsers.add_parser(verb, help=_(summary))
-    args = parser.parse_args(given)
+    try:
+        args = parser.parse_args(given)
+    except SystemExit:  # --help, or a wrong command line
+        trouble = _unwritten()
+        if trouble is None:
+            raise
+        complain(trouble)
+        return trouble.exit_code
     if args.version:
         from ssmtp.ctl import version
 
@@ -134,10 +141,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """Send to nowhere what the caller has closed, before a socket gets its number."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    """Send to nowhere what the caller has closed, before a socket gets its number.
+
+    There is still nothing to be read from a standard input that was closed: its end
+    would be an empty mail.
+    """
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_WRONLY)
+    for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
 
 
 def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
@@ -151,6 +164,7 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         if getattr(args, "json", False):
             print(json.dumps(facts(failure), indent=2))
         complain(failure)
+        _unwritten()  # of the two troubles this is the lesser
         return failure.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough, as in `ssmtpctl queue | head`.
@@ -173,9 +187,14 @@ def _let_output_go() -> None:
 
 
 def _unwritten() -> Failure | None:
-    """Return why standard output takes nothing, if it is so: a full disk, say."""
+    """Return why standard output takes nothing, if it is so: a full disk, say.
+
+    That whoever read it has seen enough is no trouble.
+    """
     try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        _let_output_go()
     except OSError as error:
         _let_output_go()
         return SystemTrouble(

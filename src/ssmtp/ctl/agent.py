@@ -137,7 +137,8 @@ def status(args: argparse.Namespace) -> int:
     try:
         if not sockets:
             raise Failure(
-                _("there is no agent"), _("start one, or name it with --socket")
+                _("there is no agent"),
+                _("start one (ssmtpctl agent run), or name it with --socket"),
             )
         told = verbs.call(sockets[0], "XSTATUS", timeout=10.0)[0]
     except Failure as failure:
@@ -206,6 +207,13 @@ def _numbers(told: dict[str, Any]) -> str:
         if told["oldest"]:
             hours = max(time.time() - told["oldest"], 0) / 3600
             words += ", " + _("the oldest for {hours:.1f} h").format(hours=hours)
+    if number := told.get("unread"):
+        unread = counted(
+            "{number} that this version cannot read",
+            "{number} that this version cannot read",
+            number,
+        )
+        words += f"; {unread.format(number=number)}"
     if told["failed"]:
         number = told["failed"]
         lost = counted("{number} given up", "{number} given up", number)

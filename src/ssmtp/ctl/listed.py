@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-import textwrap
 import time
 
-from ssmtp.ctl import colours
+from ssmtp.ctl import colours, columns
 from ssmtp.ctl.queued import Row
 from ssmtp.ctl.retold import retold
 from ssmtp.ctl.words import _
@@ -80,12 +79,12 @@ def table(entries: list[Entry | Row]) -> None:
         (escape(entry.id), age(time.time() - time_of(entry)), *_cells(entry))
         for entry in entries
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    widths = [max(columns.width(row[number]) for row in rows) for number in range(6)]
     room = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
     console = colours.console()
     begin = sum(widths[:3]) + 3 * len("  ")
     lines = [_line(row, widths) for row in rows]
-    narrow = 0 < room < max(map(len, lines))
+    narrow = 0 < room < max(map(columns.width, lines))
     for row, line in zip(rows, lines, strict=True):
         first, *more = _block(row, widths, room) if narrow else [line]
         if row is rows[0]:
@@ -100,7 +99,7 @@ def table(entries: list[Entry | Row]) -> None:
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:
     """Return cells in columns; the last one is as long as it is."""
     *rest, last = cells
-    padded = [f"{cell:<{width}}" for cell, width in zip(rest, widths, strict=False)]
+    padded = map(columns.padded, rest, widths)
     return "  ".join([*padded, last])
 
 
@@ -109,8 +108,8 @@ def _block(row: tuple[str, ...], widths: list[int], room: int) -> list[str]:
     indent = " " * 4
     people = f"{indent}{row[4]}  {row[5]}"
     lines = [_line(row[:4], widths), people]
-    short = [line if len(line) <= room else line[: room - 1] + "…" for line in lines]
-    why = textwrap.wrap(row[6], max(room - len(indent), 20))
+    short = [columns.cut(line, room) for line in lines]
+    why = columns.wrapped(row[6], max(room - len(indent), 20))
     return [*short, *(indent + line for line in why)]
 
 

@@ -42,7 +42,7 @@ What a message comes to, for each of its recipients:
   sent       the mailhub has it, and said so in these words
   refused    the mailhub said never
   deferred   not now; it is tried again
-  in-doubt   the mailhub may have it; it is sent again all the same
+  in-doubt   the mailhub may have it; it is sent again, or held (HoldInDoubt)
   expired    it has waited too long, and was given up
   failed     it was put aside, because sending it went wrong again and again
   dropped    somebody has thrown it away

@@ -46,7 +46,7 @@ States of what is kept by a run that failed:
 States of what the agent has queued:
   waiting    sent when its time comes
   active     being sent now
-  in-doubt   the mailhub may have it already; it is sent again all the same
+  in-doubt   the mailhub may have it already; it is sent again, or held (HoldInDoubt)
   held       waits until it is released
   failed     given up; its sender was told
 """
@@ -221,6 +221,7 @@ def retry(args: argparse.Namespace) -> int:
         )
     told = []
     code, left = EX_OK, 0
+    agents: dict[str, dict[str, Any] | Failure] = {}
     entries = _everything() if args.all else _chosen(args.ids)
     for entry in entries:
         if isinstance(entry, Row):
@@ -228,7 +229,10 @@ def retry(args: argparse.Namespace) -> int:
                 left += 1
                 continue
             try:
-                answer = queued.command(entry, "XFLUSH")
+                if args.all:
+                    answer = queued.push(entry, agents)
+                else:
+                    answer = queued.command(entry, "XFLUSH")
                 words, result = _("the agent tries it now"), marked("queued")
                 if answer.get("sender") == "away":
                     words = _("it is tried as soon as the sender runs")

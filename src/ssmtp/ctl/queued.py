@@ -48,6 +48,7 @@ class Row:
     def facts(self) -> dict[str, object]:
         """Return what JSON listings tell; times are those of the agent's host, UTC."""
         told = dict(self.told)
+        told.pop("pause", None)  # is in the words about a retry
         for name in ("time", "next"):
             told[name] = told[name] and utc(told[name])
         return {**told, "size": told.pop("octets"), "agent": self.socket}
@@ -74,6 +75,22 @@ def command(row: Row, verb: str) -> dict[str, Any]:
     Returns what it answers.
     """
     return verbs.call(row.socket, f"{verb} {row.id}")[0]
+
+
+def push(row: Row, agents: dict[str, dict[str, Any] | Failure]) -> dict[str, Any]:
+    """Let its agent try all that waits, once; return what that answers for this one.
+
+    `agents` are those that were asked, and their answers.
+    """
+    if row.socket not in agents:
+        try:
+            agents[row.socket] = verbs.call(row.socket, "XFLUSH")[0]
+        except Failure as failure:
+            agents[row.socket] = failure
+    answer = agents[row.socket]
+    if isinstance(answer, Failure):
+        raise answer
+    return {**answer, "pause": row.told.get("pause")}
 
 
 def flush(troubles: list[Failure]) -> list[str]:

@@ -104,6 +104,7 @@ class Session:
         self._skipping = False
         self._bare_lf = False
         self._errors = 0
+        self._no_sender = False  # MAIL was refused, which its pipeline does not know
         self._verification: Verification | None = None
         self._auth_failures = 0
         self.chunked = False  # whether the content comes by BDAT
@@ -154,6 +155,7 @@ class Session:
         """Accept the sender or the recipient that was not refused."""
         pending, self._pending = self._pending, None
         if isinstance(pending, Sender):
+            self._no_sender = False
             self.transaction = Transaction(pending.path)
             self._out.append(_SENDER_OK)
         elif isinstance(pending, Recipient):
@@ -318,6 +320,7 @@ class Session:
         return bool(rules.users) and (self.secure or rules.auth_in_clear)
 
     def _mail(self, argument: str) -> Event | None:
+        self._no_sender = self.transaction is None
         if self.hello is None and not self.rules.lenient:
             self._error(503, "5.5.1", "say EHLO first")
         elif self.transaction is not None:
@@ -335,7 +338,7 @@ class Session:
 
     def _rcpt(self, argument: str) -> Event | None:
         if self.transaction is None:
-            self._error(503, "5.5.1", "MAIL comes first")
+            self._mail_first()
         elif self._begun:
             self._error(503, "5.5.1", "the content has begun")
         elif len(self.transaction.recipients) >= self.rules.recipient_limit:
@@ -343,6 +346,13 @@ class Session:
         elif path := self._path(argument, "TO:", paths.RCPT_PARAMETERS):
             self._pending = Recipient(path)
         return self._pending
+
+    def _mail_first(self) -> None:
+        if self._no_sender:
+            # RFC 2920 §3.1: it was said before the client could know.
+            self._say(503, "5.5.1", "MAIL was refused")
+        else:
+            self._error(503, "5.5.1", "MAIL comes first")
 
     def _path(self, argument: str, prefix: str, table: paths.Table) -> Path | None:
         """Read the argument of MAIL or RCPT; what is wrong with it is answered here."""
@@ -365,7 +375,7 @@ class Session:
         if argument:
             self._error(501, "5.5.4", "DATA takes no argument")
         elif self.transaction is None:
-            self._error(503, "5.5.1", "MAIL comes first")
+            self._mail_first()
         elif self._begun:
             self._error(503, "5.5.1", "BDAT has begun this message")
         elif self._nobody():
@@ -542,7 +552,10 @@ class Session:
         self._content = None
         self._reader = self._read_command
         if self._chunk_refusal:
-            self._error(*self._chunk_refusal)
+            if self.transaction is None:
+                self._mail_first()
+            else:
+                self._error(*self._chunk_refusal)
             self._chunk_refusal = None
         elif self._too_big:
             self._too_big = False
@@ -564,6 +577,7 @@ class Session:
         return Begin()
 
     def _reset(self) -> Event | None:
+        self._no_sender = False
         self.transaction = None
         return self._abandon()
 

@@ -123,7 +123,7 @@ def _wishes(envelope: Envelope, number: int) -> str:
     original = str(envelope.recipients[number])
     if orcpt and orcpt.isascii() and " " not in orcpt:
         text += f" ORCPT={orcpt}"
-    elif notify and original.isascii():
+    elif notify and original.isascii() and "@" in original:
         text += f" ORCPT=rfc822;{lines.xtext(original, 'an address')}"
     return text
 

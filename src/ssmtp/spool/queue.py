@@ -32,6 +32,7 @@ import math
 import os
 import time
 
+from ssmtp.errors import SystemTrouble
 from ssmtp.spool import (
     durable,
     queueentry,
@@ -167,6 +168,12 @@ class Queue:
             raise space.trouble("the message cannot be queued", error) from None
         self._usage.ledger.add(draft.uid, size)
         return name
+
+    def check_there(self) -> None:
+        """Raise SystemTrouble when queue/ was removed: nothing can be put into it."""
+        if not os.fstat(self.queue.fd).st_nlink:
+            what = f"{self.queue.path} was removed while the agent ran"
+            raise SystemTrouble(what, "start it again, if nothing else does")
 
     def check_room(self, uid: int) -> None:
         """Raise NoSpace unless there is room for a message of this user."""

@@ -67,8 +67,8 @@ TRAILER_SIZE = len("end: ") + OCTETS_WIDTH + 2 * len(" 01234567") + 1
 # What the latest word on a recipient may be. Nothing more is to be done about those
 # that are closed; one that was refused or has expired still is to be told of, until it
 # is `reported`. One that was `relayed` is, too, and has been `sent` then.
-WAITING = "waiting"
-OPEN = frozenset((WAITING, "deferred", "doubt"))
+WAITING, DOUBT = "waiting", "doubt"
+OPEN = frozenset((WAITING, "deferred", DOUBT))
 OUTCOMES = frozenset(
     ("sent", "relayed", "refused", "expired", "deferred", "doubt", "reported")
 )
@@ -178,12 +178,13 @@ class Entry(Draft):
     until when.
     `last_try` is when the latest began, `next` when to try again, 0 if nobody said so;
     `since` is the begin of its life: `time`, unless it was requeued. `failed` is why it
-    lies in failed/, `done` means that it should have been removed, `cleared` that it
-    was released since its last try.
+    lies in failed/, `done` means that it should have been removed, `begun` that nothing
+    was heard since a try began, and `cleared` that it was released since a doubt.
     """
 
     __slots__ = (
         "attempts",
+        "begun",
         "cleared",
         "content_crc",
         "crashed",
@@ -217,6 +218,7 @@ class Entry(Draft):
         self.next = 0.0
         self.since = 0
         self.held = False
+        self.begun = False
         self.cleared = False
         self.warned = False
         self.done = False
@@ -225,8 +227,8 @@ class Entry(Draft):
     @property
     def in_doubt(self) -> bool:
         """Whether the mailhub may have it, and nobody said since to send it anyhow."""
-        doubts = self.crashed or any(one.state == "doubt" for one in self.recipients)
-        return bool(doubts) and not self.cleared
+        doubts = any(one.state == DOUBT for one in self.recipients)
+        return self.begun or (doubts and not self.cleared)
 
     @property
     def open(self) -> list[int]:

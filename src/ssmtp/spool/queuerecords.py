@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 
 from ssmtp.spool.keptfile import escape, seconds, unescape
-from ssmtp.spool.queuefile import OPEN, OUTCOMES, WAITING, stamp
+from ssmtp.spool.queuefile import DOUBT, OPEN, OUTCOMES, WAITING, stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ def apply(entry: Entry, record: Record) -> None:
         entry.attempts += 1
         entry.crashed += 1
         entry.last_try = int(at)
-        entry.cleared = False
+        entry.begun = True
     elif name in OUTCOMES:
-        entry.crashed = 0
+        entry.crashed, entry.begun = 0, False
+        entry.cleared = entry.cleared and name != DOUBT
         if name in OPEN:
             entry.put_off = at
         numbers, _, reply = details.partition(" ")
@@ -72,7 +73,7 @@ def apply(entry: Entry, record: Record) -> None:
             entry.recipients[number].state = name
             entry.recipients[number].reply = reply
     elif name == "next":
-        entry.crashed = 0
+        entry.crashed, entry.begun = 0, False
         entry.next = float(int(at))
         entry.rounds += 0 < entry.put_off < entry.next
         entry.put_off = 0.0
@@ -80,7 +81,8 @@ def apply(entry: Entry, record: Record) -> None:
         entry.warned = True
     elif name in ("held", "released"):
         entry.held = name == "held"
-        entry.cleared = not entry.held
+        entry.begun = entry.begun and entry.held
+        entry.cleared = entry.cleared or not entry.held
         entry.next = 0.0
     elif name == "failed":
         entry.failed = details or "no reason was given"
@@ -89,7 +91,7 @@ def apply(entry: Entry, record: Record) -> None:
     elif name == "requeued":
         entry.since = int(at)
         entry.failed, entry.next, entry.crashed, entry.rounds = "", 0.0, 0, 0
-        entry.held = entry.warned = False
+        entry.held = entry.warned = entry.begun = False
         for recipient in entry.recipients:
             if recipient.state not in ("sent", "relayed"):
                 recipient.state = WAITING

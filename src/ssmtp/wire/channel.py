@@ -46,8 +46,10 @@ if TYPE_CHECKING:
 
 BLOCK = 65536
 PIECE = 2 * BLOCK  # octets in one write, so that small content goes in one
-# More than this unread while we write is no longer a conversation.
+# More than this unread while we write is no longer a conversation; answers to what is
+# being written come on top of it, of so many octets in the mean.
 FLOOD = 1 << 20
+ANSWER = 1024
 TCP_QUICKACK = getattr(_socket, "TCP_QUICKACK", None)  # Linux has it
 
 
@@ -283,6 +285,7 @@ class Channel:
             piece = self._cipher.encrypt(piece)
         rest = memoryview(piece)
         deadline = 0.0
+        came = 0
         while rest:
             try:
                 done = self._sock.send(rest)
@@ -306,14 +309,29 @@ class Channel:
             if late or not (yield wait):
                 self._unsent(flight, rest, piece)
                 raise Broken(f"took nothing for {self.clocks.command:g} s", late=True)
+            before = len(self._inbox)
             self._pull()
+            came += len(self._inbox) - before
             if flight.content is not None:
                 if self._stopped(flight):
                     self._unsent(flight, rest, piece)
                     return False
-            elif self._ended is not None or len(self._inbox) > FLOOD:
+            elif self._ended is not None or self._out_of_step(flight, came):
                 return False
         return True
+
+    def _out_of_step(self, flight: Flight, came: int) -> bool:
+        """Whether what came while commands are written is no reply to them.
+
+        Raises `Broken` when it is far more than they can be answered with.
+        """
+        asked = flight.head.count(b"\n")
+        self._parse(asked)  # one by one, for behind many octets each would cost more
+        if self._ready and isinstance(self._ready[-1], Broken):
+            return True
+        if len(self._inbox) > FLOOD or came > FLOOD + asked * ANSWER:
+            raise Broken("said far more than it was asked")
+        return False
 
     @staticmethod
     def _unsent(flight: Flight, rest: memoryview, piece: bytes) -> None:

@@ -158,7 +158,8 @@ def _target(args: argparse.Namespace, places: Places, system: bool) -> Path:
 
 def _agreed(args: argparse.Namespace) -> bool:
     """Ask, where there is somebody to ask."""
-    if args.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    somebody = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    if args.json or not somebody:
         return False
     try:
         answer = input(_("Write this? [y/N] "))

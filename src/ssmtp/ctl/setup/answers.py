@@ -166,7 +166,7 @@ def _fetch_password(args: argparse.Namespace, asker: Asker, account: Account) ->
     elif args.password_file:
         account.password = secretplace.checked(_first_line(args.password_file))
     elif args.password_stdin:
-        line = sys.stdin.buffer.readline().rstrip(b"\r\n")
+        line = sys.stdin.buffer.readline().rstrip(b"\r\n") if sys.stdin else b""
         account.password = secretplace.checked(line.decode("utf-8", "surrogateescape"))
     elif account.store == "command":
         raise UsageError(
