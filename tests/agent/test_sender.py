@@ -418,7 +418,7 @@ def test_mended_password_is_tried_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int
 ) -> None:
     """A configuration that was changed is tried without waiting for the next probe."""
-    monkeypatch.setattr("ssmtp.agent.sender.CHANGED_EVERY", 0.1)
+    monkeypatch.setattr("ssmtp.agent.changes.EVERY", 0.1)
     with sending.post(tmp_path, users={"me": "right-54321"}) as post:
         post.configure("AuthUser=me", "AuthPass=pw-12345")
         post.add("m0")
@@ -427,9 +427,9 @@ def test_mended_password_is_tried_soon(
                 until(lambda: post.site()["kind"] == "auth")
         with post.sender() as made:
             until(lambda: len(post.site().get("refusals", ())) == tries)
-            stamps = made._changed_stamps
+            stamps = made.changes.stamps
             post.configure("AuthUser=me", "AuthPass=pw-12345")  # as it was
-            until(lambda: made._changed_stamps != stamps)
+            until(lambda: made.changes.stamps != stamps)
             post.configure("AuthUser=me", "AuthPass=right-54321")
             until(lambda: post.queue.count() == 0, 10)
 
@@ -440,14 +440,14 @@ def test_restored_configuration_is_tried_soon(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A configuration that is again what it was, time and all, ends the pause."""
-    monkeypatch.setattr("ssmtp.agent.sender.CHANGED_EVERY", 0.1)
+    monkeypatch.setattr("ssmtp.agent.changes.EVERY", 0.1)
     good, times = post.conf.read_text(), post.conf.stat()
     with post.sender() as made:
         post.conf.write_text("Mailhub\n")
         post.add("m0")
         made.loop.post(made.look)
         until(lambda: post.site()["kind"] == "configuration")
-        until(lambda: made._changed_stamps == made._stamps())
+        until(lambda: made.changes.stamps == made.stamps())
         made.default.site.next_try += 1000
         saved = post.conf.with_name("saved")
         saved.write_text(good)

@@ -52,7 +52,7 @@ class Carrier:
         self.forced: set[str] = set()
         self.told: list[str] = []
         self._stop_by = self._connect_by = 0.0
-        self._config_stamp = self._stamps()
+        self._config_stamp = self.stamps()
         self._read_again = False
         self.pools: dict[tuple[str, ...], Pool] = {}
         self.default = self.pool_of(config.mailhubs)
@@ -254,7 +254,7 @@ class Carrier:
 
     def fresh_config(self) -> Config:
         """Return the configuration, read again if it has changed."""
-        stamps = self._stamps()
+        stamps = self.stamps()
         changed = stamps != self._config_stamp
         if changed or self._read_again:
             config = configfile.load(self.config.path)
@@ -278,7 +278,7 @@ class Carrier:
     def configured(self, changed: bool) -> None:
         """Do what follows from a configuration that was read again."""
 
-    def _stamps(self) -> tuple[int, ...]:
+    def stamps(self) -> tuple[int, ...]:
         """Return what changes when the configuration or the password file does."""
         found = []
         for path in (self.config.path, self.config.auth_pass_file):

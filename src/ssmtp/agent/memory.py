@@ -101,8 +101,8 @@ class Memory:
                 found = json.load(file)
             for record in found["sites"]:
                 self.records[tuple(record["mailhubs"])] = record
-            # Known here and not by `_watch_clock`: it was set back in between.
-            sender.set_back(found["time"] - time.time())
+            # Known here and not by `changes`: it was set back in between.
+            sender.changes.set_back(found["time"] - time.time())
             for name in sender.counts:
                 sender.counts[name] = max(0, int(found.get(name, 0)))
             self.recall(sender.default.site)

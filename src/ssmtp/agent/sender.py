@@ -10,7 +10,6 @@ when a message falls due, and every now and then. How messages are carried is to
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -18,8 +17,9 @@ from types import FrameType
 from typing import Any
 
 from ssmtp import configfile, guard, journal
-from ssmtp.agent import aftermath, aside, crew, forks, notices, places, receipts
+from ssmtp.agent import aftermath, aside, crew, forks, notices, places, unsent
 from ssmtp.agent.carrier import NO_TURN, TURN_SECONDS, Carrier, Talk, Verdict
+from ssmtp.agent.changes import Changes
 from ssmtp.agent.crew import Crew
 from ssmtp.agent.link import Ear
 from ssmtp.agent.lookout import Lookout
@@ -29,14 +29,11 @@ from ssmtp.agent.pool import GO_ON, Pool, Worker
 from ssmtp.agent.rate import Rate
 from ssmtp.config import Config, Mailhub
 from ssmtp.errors import EX_OK, Failure, SystemTrouble
-from ssmtp.smtp.outcomes import DOUBT
 from ssmtp.smtp.steps import Broken
-from ssmtp.spool.queue import Claim, Entry, NoSpace, Queue
+from ssmtp.spool.queue import Claim, NoSpace, Queue
 from ssmtp.values import mailhub
 
 DISK_PAUSE = 60.0
-SET_BACK = 30.0  # seconds by which a clock is set back when it has not only drifted
-CHANGED_EVERY = 10.0  # seconds between two looks whether a mistake was mended
 MATE_SECONDS = 3.0  # that a mate has for its end once its connections had to end
 
 
@@ -117,10 +114,7 @@ class Sender(Carrier):
         self.counts = {"sent": 0, "refused": 0, "deferred": 0, "doubt": 0}
         self.last_sent: int | None = None
         self._blocked_until = self._news_from = 0.0
-        self._offset = time.time() - boottime()
-        self._changed_at = 0.0
-        self._changed_stamps = self._config_stamp
-        self._contents = self._digest()
+        self.changes = Changes(self)
         self.memory.restore()
 
     # -- the turns
@@ -138,10 +132,9 @@ class Sender(Carrier):
                 if self.finished() and not self.crew.lines:
                     break
                 if not self.stopping:
-                    self._watch_clock(now)
+                    self.changes.look(now)
                     self.lookout.look(now)
                     self.lookout.sort()
-                    self._mended(now)
                     self.crew.share(now)
                     self._dispatch(now)
                     self._news(now)
@@ -192,17 +185,6 @@ class Sender(Carrier):
         self.dispatch(now)
 
     # -- what there is to do
-
-    def _watch_clock(self, now: float) -> None:
-        """Try everything when the wall clock was set back: all seems to have time."""
-        offset = time.time() - now
-        self.set_back(self._offset - offset)
-        self._offset = offset
-
-    def set_back(self, seconds: float) -> None:
-        """Do what follows when the wall clock shows so much less than it should."""
-        if seconds > SET_BACK:
-            self.lookout.flush()
 
     def _listen(self) -> Talk:
         """Hear what the acceptor says."""
@@ -277,7 +259,7 @@ class Sender(Carrier):
         entry = claim.entry
         if self.is_early(entry):
             if aftermath.warning_due(entry, self.config):
-                self.loop.start(self._finish(claim, pool, warn=True), self.surprised)
+                self._see_to(unsent.finish(self, claim, pool, warn=True))
                 return False
             aftermath.show_next(claim, self.config)
             claim.release()
@@ -285,13 +267,13 @@ class Sender(Carrier):
             self.plan_look(entry.next)
             return False
         if entry.crashed >= aftermath.CRASHES_MOST:
-            self.loop.start(self._quarantine(claim), self.surprised)
+            self._see_to(unsent.quarantine(self, claim))
             return False
         if not entry.open:
-            self.loop.start(self._finish(claim, pool), self.surprised)
+            self._see_to(unsent.finish(self, claim, pool))
             return False
         if self.holds(entry):
-            self.loop.start(self._hold(claim), self.surprised)
+            self._see_to(unsent.hold(self, claim))
             return False
         if entry.mailhubs:
             own = self.own_pool(entry.mailhubs)
@@ -311,83 +293,23 @@ class Sender(Carrier):
             return False
         return True
 
+    def _see_to(self, talk: Talk) -> None:
+        self.loop.start(talk, self.surprised)
+
     def begins(self, claim: Claim) -> bool:
         """Note that a message is on its way; True if that is news for its file."""
         if claim.id == self.suspect:
             self.suspect = None
         if claim.entry.crashed and claim.id not in self.begun:
             self.suspect = claim.id  # the others wait until it is over
-            if not self.config.hold_in_doubt:
-                self._log_crash(claim.entry)  # else it was told before it was held
+            if not self.config.hold_in_doubt:  # else it was told before it was held
+                unsent.tell_crash(self, claim.entry)
         news = super().begins(claim)
         if news:
             self.rate.take(boottime())
             if self.rate.is_small:
                 self.changed()  # before the mailhub hears of it
         return news
-
-    def _finish(self, claim: Claim, pool: Pool, *, warn: bool = False) -> Talk:
-        """End a message that was decided before a crash; or only warn its sender."""
-        self.active.add(claim.id)
-        config, queue = self.config, self.queue
-        hub = (claim.entry.mailhubs or [str(pool.hubs[0])])[0]
-        plan = aftermath.Plan()
-        plan.warn = warn
-        try:
-            yield self.commits.work(
-                lambda: aftermath.carry_out(plan, claim, queue, config, hub)
-            )
-        except aftermath.Unreported as failure:
-            self.note(failure.sentence(), bad=True)
-            self.plan_look(claim.entry.next)
-        except Failure as failure:
-            self.disk_trouble(failure)
-        except Exception as error:
-            self.stumbled_over(error)
-        self.plan_look(time.time())  # there may be a report
-        self.over(claim.id)
-
-    def _quarantine(self, claim: Claim) -> Talk:
-        """Put a message aside that was the last thing we did, three times."""
-        self.active.add(claim.id)
-        tries = claim.entry.crashed
-        reason = f"{tries} tries to send it were broken off by a crash of this program"
-        try:
-            yield self.commits.work(lambda: claim.to_failed(reason))
-        except Failure as failure:
-            claim.release()
-            self.disk_trouble(failure)
-        else:
-            self.note(f"{claim.id} was put into failed/: {reason}", bad=True)
-            self._told(claim.entry, "failed", reason)
-            self.ear.done(claim.id, 554, "5.3.0", reason)
-        self.over(claim.id)
-
-    def _hold(self, claim: Claim) -> Talk:
-        """Let a message in doubt wait until somebody says what is to become of it."""
-        self.active.add(claim.id)
-        if claim.entry.crashed:
-            self._log_crash(claim.entry)
-        try:
-            yield self.commits.work(lambda: claim.note("held"))
-        except Failure as failure:
-            self.disk_trouble(failure)
-        else:
-            sentence = notices.held(claim.entry)
-            self.note(sentence, bad=True)
-            self.ear.done(claim.id, 451, "4.0.0", sentence)
-        claim.release()
-        self.over(claim.id)
-
-    def _log_crash(self, entry: Entry) -> None:
-        """Tell of a message that was being sent when this program ended."""
-        notices.log_crash(entry, self.config)
-        self._told(entry, DOUBT, "this program ended while it was being sent")
-
-    def _told(self, entry: Entry, state: str, reason: str) -> None:
-        """Write down what all open recipients of a message came to."""
-        records = [(number, state, reason) for number in entry.open]
-        receipts.note(self.queue.path, entry, records)
 
     def over(self, name: str, *, look: float = 0.0) -> None:
         """Forget a message, and look through the queue after so many seconds."""
@@ -454,43 +376,10 @@ class Sender(Carrier):
             self.note(f"{names[0]} is no mailhub; the configured one is used")
             return self.default
 
-    def _mended(self, now: float) -> None:
-        """Try a mailhub soon that was in trouble when the configuration changed."""
-        pools = self.pools.values()
-        troubled = [pool for pool in pools if pool.site.kind and not pool.opening]
-        if not troubled or now < self._changed_at:
-            return
-        self._changed_at = now + CHANGED_EVERY
-        stamps = self._stamps()
-        if stamps == self._changed_stamps:
-            return
-        self._changed_stamps = stamps
-        if self._is_another():
-            for pool in troubled:
-                pool.site.mended(now)
-
-    def _is_another(self) -> bool:
-        """Tell whether what was written anew is not what it was, and note it."""
-        before, self._contents = self._contents, self._digest()
-        return before != self._contents
-
-    def _digest(self) -> int:
-        """Return what tells one configuration, and one password, from another."""
-        texts = []
-        for path in filter(None, (self.config.path, self.config.auth_pass_file)):
-            if not os.path.isfile(path):
-                continue  # a pipe gives what it has but once
-            try:
-                with open(path, "rb") as file:
-                    texts.append(file.read())
-            except OSError:
-                texts.append(b"")
-        return hash(tuple(texts))
-
     def configured(self, changed: bool) -> None:
         """Do what follows from a configuration that was read again."""
         self.rate.change(self.config.rate_limit)
-        if changed and self._is_another():
+        if changed and self.changes.is_another():
             # Whoever changed it wants to see whether it works now. Only asking for
             # everything to be tried is not enough: accounts are locked that way.
             for pool in self.pools.values():
