@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from ssmtp.agent import mate as mates_own
 from ssmtp.agent.crew import Line
 from ssmtp.agent.link import Ear
 from ssmtp.agent.sender import Sender
+from ssmtp.errors import SystemTrouble
 from tests.agent import sending
 from tests.agent.sending import PYTHON, ROOT, Mailhub, Post, until
 
@@ -143,12 +145,15 @@ def both_carry(
 ) -> tuple[int, int]:
     """Start a sender, wait until all connections are in use; return it and its mate.
 
-    An impatient one waits for no mate that hangs.
+    That is when a message has begun on each. An impatient one waits for no mate that
+    hangs.
     """
     sender = (start_with(post, IMPATIENT) if impatient else post.start()).pid
 
     def busy() -> bool:
-        return [each, each] == [len(names) for names in carried(post).values()]
+        found = [*carried(post).values()]
+        begun = {entry.id for entry in post.entries() if entry.crashed}
+        return [each, each] == [len(names & begun) for names in found]
 
     until(busy)
     (mate,) = {*carried(post)} - {sender}
@@ -353,6 +358,31 @@ def test_trouble_of_a_mate(post: Post, gate: Gate) -> None:
         made.ear.close()
 
     assert 69 == made.default.site.record(0, 0)["exit"]
+
+
+@pytest.mark.parametrize("why", ["recall", "trouble"])
+def test_mate_tries_nothing_early_that_it_gave_back(post: Post, why: str) -> None:
+    """That a message was to be tried at once is forgotten by who gives it back."""
+    name = post.add("m0")
+    claim = post.queue.claim(name)
+    assert claim is not None
+    with claim:
+        claim.settle([(0, "deferred", "450 4.2.0 later")], time.time() + 3600)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        there = mates_own.Mate(theirs, configfile.load(str(post.conf)), post.queue)
+        jobs = {"jobs": [name], "forced": [name], "most": 1}
+        there._heard(json.dumps(jobs).encode())
+        if why == "recall":
+            there._heard(b'{"recall": true}')
+        else:
+            there.disk_trouble(SystemTrouble("no disk"))
+        there._heard(json.dumps({**jobs, "forced": []}).encode())
+        tried = there.next_claim(there.default)
+        there.commits.close()
+
+    assert tried is None
+    assert [name] == there._word["yours"]
 
 
 def runs(post: Post, pid: int) -> bool:
