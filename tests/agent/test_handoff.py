@@ -336,7 +336,6 @@ def test_delivery_agent_never_goes_direct(box, hub):
     assert [] == hub.mails
 
 
-@needs_root
 def test_no_agent_to_be_found(box, monkeypatch):
     """Where an agent is wanted and none is there, what is to be done is a command."""
     monkeypatch.setattr(handoff, "SYSTEM_SOCKET", str(box.socket))
@@ -352,6 +351,7 @@ def test_no_agent_to_be_found(box, monkeypatch):
     ) == failure.value.sentence()
 
 
+@needs_root
 def test_unreadable_configuration(box):
     """Who may not read the configuration can send through the agent, and only so."""
     box.configure("AuthUser=me", "AuthPass=secret-9")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -418,6 +419,27 @@ def test_who_waits_hears_that_it_is_held(
     assert [(name, 451)] == [words[:2] for words in told]
 
 
+def test_what_is_held_owes_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal that a crash left unreported is told before a doubt is held."""
+    world = World(tmp_path, monkeypatch, HoldInDoubt="yes")
+    name = world.add("<1@x>", "ann@example.net", "eve@example.net")
+    claim = world.queue.claim(name)
+    assert claim is not None
+    with claim:
+        outcomes = [(0, "refused", "550 5.1.1 who?"), (1, "doubt", "it hung up")]
+        claim.settle(outcomes, world.boot + world.offset)
+    world.run(60)
+    entry = world.queue.look(name)
+
+    assert entry is not None
+    assert entry.held
+    assert ["reported", "doubt"] == [one.state for one in entry.recipients]
+    assert 1 == len(world.tried)
+    assert [] == world.tries("<1@x>")
+
+
 def test_quarantine_waits_for_the_disk(world: World) -> None:
     """What cannot be put into failed/ is not said to be there, and stays."""
     name = world.add("<1@x>")
@@ -611,6 +633,59 @@ def test_flush_of_a_long_queue(world: World, monkeypatch: pytest.MonkeyPatch) ->
 
     assert names == sorted(set(waited), key=names.index)
     assert names == sorted((name for _, name in world.tried), key=names.index)
+
+
+@pytest.mark.parametrize("uid", [None, 1000])
+def test_flush_tries_what_is_to_be_warned_of(world: World, uid: int | None) -> None:
+    """A flush tries a message, too, whose sender was to be warned meanwhile."""
+    world.judge = lambda name: "451 4.2.0 later"
+    world.add("<1@x>")
+
+    def then(sender: Sender) -> None:
+        def down() -> None:
+            world.network = False
+
+        def up() -> None:
+            world.network = True
+            sender._heard(
+                {"flush": None} if uid is None else {"flush": None, "uid": uid}
+            )
+
+        world.at(3.95 * HOUR, down)
+        world.at(4.5 * HOUR, up)
+
+    world.run(4.6 * HOUR, then)
+
+    assert 4.5 * HOUR == pytest.approx(world.tries("<1@x>")[-1], abs=60)
+
+
+def test_who_flushes_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a user wants his mail tried, it is looked for by one thread."""
+    world.judge = lambda name: (
+        "451 4.2.0 later" if len(world.tries(name)) == 1 else "250 2.0.0 queued as G7"
+    )
+    world.add("<1@x>")
+    searches: list[int] = []
+    ids = world.queue.ids
+
+    def look(uid: int | None = None) -> Iterator[str]:
+        if uid is not None:
+            searches.append(uid)
+        return ids(uid)
+
+    monkeypatch.setattr(world.queue, "ids", look)
+
+    def then(sender: Sender) -> None:
+        def flush() -> None:
+            for _ in range(100):
+                sender._heard({"flush": None, "uid": 1000})
+
+        world.at(20, flush)
+
+    world.run(30, then)
+
+    assert [0, 20] == [round(at) for at in world.tries("<1@x>")]
+    assert 1 <= len(searches) <= 2
 
 
 @pytest.mark.parametrize("running", [True, False])

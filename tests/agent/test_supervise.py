@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ssmtp.agent import verbs
+from ssmtp.errors import SystemTrouble
 from tests.agent.agents import Peer
 
 ROOT = Path(__file__).parents[2]
@@ -317,6 +318,32 @@ def test_hangup_with_a_wrong_configuration(tmp_path, line, words):
 
     assert words in said[1]
     assert ("220", "220", 0) == (before[:3], after[:3], code)
+
+
+def test_log_that_takes_nothing(tmp_path):
+    """An agent whose words cannot be written down, on a full disk say, works on."""
+    conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
+    conf.write_text("mailhub=127.0.0.1:1\n")
+    words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
+    with open("/dev/full", "w") as full:
+        agent = subprocess.Popen(
+            [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
+            stderr=full,
+        )
+    try:
+        end = time.monotonic() + 20
+        sender = None
+        while sender != "connected":
+            assert agent.poll() is None
+            assert time.monotonic() < end
+            with contextlib.suppress(SystemTrouble):
+                sender = verbs.call(str(place), "XSTATUS")[0]["sender"]
+        agent.terminate()
+        code = agent.wait(30)
+    finally:
+        agent.kill()
+
+    assert 0 == code
 
 
 def test_halves_do_not_outlive_the_supervisor(tmp_path):

@@ -36,6 +36,17 @@ def send(mailsink, kept, tmp_path):
     return run
 
 
+def test_a_dialogue_that_nobody_can_read(mailsink, kept):
+    """Where standard error takes nothing, the mail goes out all the same."""
+    words = [SSMTPCTL, "send", "-v", "-C", mailsink.config, "-m", "hello", ONE]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=full)
+
+    assert 0 == done.returncode
+    assert b"sent: " in done.stdout
+    assert [[ONE]] == [mail.recipients for mail in mailsink.messages]
+
+
 def test_all_of_it(send, mailsink, tmp_path):
     """Text, page, picture, file and recipients arrive as the command line has them."""
     (tmp_path / "Prüf.pdf").write_bytes(b"%PDF\0")

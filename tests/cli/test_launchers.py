@@ -274,6 +274,25 @@ def test_output_that_a_full_disk_does_not_take(tmp_path, words):
 
 
 @pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("queue show nothing", 64),
+        ("queue --nonsense", 64),
+        ("agent status --socket /nowhere", 69),
+    ],
+)
+@pytest.mark.parametrize("end", ["", ">/dev/full"])
+def test_complaints_that_nobody_takes(tmp_path, words, code, end):
+    """Where standard error takes nothing either, the exit code is what it would be."""
+    run = call(
+        *("/bin/sh", "-c", f"'{BIN}/ssmtpctl' {words} 2>/dev/full {end}"),
+        env={"XDG_STATE_HOME": str(tmp_path)},
+    )
+
+    assert code == run.returncode
+
+
+@pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         ("explain", 66, "standard input cannot be read"),

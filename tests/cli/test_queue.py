@@ -329,6 +329,19 @@ def test_retry_can_show_the_dialogue(queue, hub):
     assert "[->] MAIL FROM:<bob@d.org>" in err
 
 
+def test_retry_goes_on_where_nobody_reads_the_dialogue(queue, hub, monkeypatch):
+    """A message that the mailhub has taken is not kept because of `-v`."""
+    queue.configure(hub)
+    kept = queue.keep()
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr("sys.stderr", full)
+        code, *_ = queue.call("retry", "-v", kept.id)
+
+    assert 0 == code
+    assert 1 == len(hub.mails)
+    assert (0, "[]\n", "") == queue.call("--json")
+
+
 @pytest.mark.parametrize("raw", [False, True])
 def test_retry_with_another_configuration(queue, hub, tmp_path, raw):
     """-C FILE is used instead of the configuration of the run that failed."""

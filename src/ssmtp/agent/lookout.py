@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssmtp.agent.loop import boottime, call
 from ssmtp.errors import SystemTrouble
+from ssmtp.spool.queue import owner_of
 
 if TYPE_CHECKING:
     from ssmtp.agent.carrier import Talk
@@ -38,6 +39,8 @@ class Lookout:
         # What a flush has found so far, None while there is none; and where it goes on.
         self._flushed: set[str] | None = None
         self._after: tuple[float, str] | None = None
+        # Whose mail is being looked for, and whether that is wished once more.
+        self._wishes: dict[int, bool] = {}
         self._stamp = -1
 
     def add(self, name: str) -> None:
@@ -73,16 +76,25 @@ class Lookout:
         """Find everything, due or not."""
         self._flushed, self._after = set(), None
         self._look_at = boottime()
+        # What is known already may wait for a warning only, before it is due.
+        self.sender.forced.update(self.seen)
 
     def flush_of(self, uid: int) -> None:
-        """Find all that one user has, due or not."""
-        search = call(lambda: list(self.sender.queue.ids(uid)))
-        self.sender.loop.start(self._take_all(search), self.sender.surprised)
+        """Find all that one user has, due or not; for each user one thread looks."""
+        self.sender.forced.update(n for n in self.seen if owner_of(n) == uid)
+        looking = uid in self._wishes
+        self._wishes[uid] = True
+        if not looking:
+            self.sender.loop.start(self._take_all(uid), self.sender.surprised)
 
-    def _take_all(self, search: Any) -> Talk:
-        for name in (yield from self._read(search)) or ():
-            self.sender.forced.add(name)
-            self.add(name)
+    def _take_all(self, uid: int) -> Talk:
+        while self._wishes[uid]:
+            self._wishes[uid] = False
+            search = call(lambda: list(self.sender.queue.ids(uid)))
+            for name in (yield from self._read(search)) or ():
+                self.sender.forced.add(name)
+                self.add(name)
+        del self._wishes[uid]
 
     def until(self, now: float) -> float:
         """Return when to look again."""
@@ -135,8 +147,7 @@ class Lookout:
                 if name in flushed:
                     continue  # it was tried, and waits once more
                 flushed.add(name)
-                if when > wall:
-                    self.sender.forced.add(name)
+                self.sender.forced.add(name)  # what is due may be but a warning
             self.add(name)
         more = len(found) == limit
         if more:

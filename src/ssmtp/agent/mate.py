@@ -104,6 +104,7 @@ class Mate(Carrier):
                 pool.site = Site(pool.site.mailhubs)
         elif "recall" in word:
             pool.jobs.clear()
+            self.forced.clear()
             self._word["recalled"] = True
         elif "again" in word:
             self._read_again = True
@@ -119,6 +120,7 @@ class Mate(Carrier):
         jobs = self.default.jobs
         while jobs:
             self._tell("back", jobs.pop())
+        self.forced.clear()
 
     def _tell(self, key: str, value: Any) -> None:
         """Add to a list of what the sender is to hear."""

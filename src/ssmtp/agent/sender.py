@@ -273,7 +273,7 @@ class Sender(Carrier):
             self._see_to(unsent.finish(self, claim, pool))
             return False
         if self.holds(entry):
-            self._see_to(unsent.hold(self, claim))
+            self._see_to(unsent.hold(self, claim, pool))
             return False
         if entry.mailhubs:
             own = self.own_pool(entry.mailhubs)

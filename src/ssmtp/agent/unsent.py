@@ -58,20 +58,28 @@ def quarantine(sender: Sender, claim: Claim) -> Talk:
     sender.over(claim.id)
 
 
-def hold(sender: Sender, claim: Claim) -> Talk:
+def hold(sender: Sender, claim: Claim, pool: Pool) -> Talk:
     """Let a message in doubt wait until somebody says what is to become of it."""
     sender.active.add(claim.id)
+    config, queue = sender.config, sender.queue
+    hub = (claim.entry.mailhubs or [str(pool.hubs[0])])[0]
     if claim.entry.crashed:
         tell_crash(sender, claim.entry)
     try:
         yield sender.commits.work(lambda: claim.note("held"))
-    except Failure as failure:
-        sender.disk_trouble(failure)
-    else:
         sentence = notices.held(claim.entry)
         sender.note(sentence, bad=True)
         sender.ear.done(claim.id, 451, "4.0.0", sentence)
+        # A crash may have left a report to be made, and nobody looks at it again.
+        yield sender.commits.work(lambda: aftermath.finish(claim, queue, config, hub))
+    except aftermath.Unreported as failure:
+        sender.note(failure.sentence(), bad=True)
+    except Failure as failure:
+        sender.disk_trouble(failure)
+    except Exception as error:
+        sender.stumbled_over(error)
     claim.release()
+    sender.plan_look(time.time())  # there may be a report
     sender.over(claim.id)
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from ssmtp.ctl import words
 from ssmtp.ctl.words import _
@@ -86,7 +86,8 @@ class Parser(argparse.ArgumentParser):
             wrong = UsageError(message, f"try {self.prog} --help")
             print(json.dumps(facts(wrong), indent=2))
         said = _("{program}: {mistake}; try {program} --help")
-        self.exit(EX_USAGE, said.format(program=self.prog, mistake=message) + "\n")
+        say(said.format(program=self.prog, mistake=message))
+        self.exit(EX_USAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -168,10 +169,10 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         return failure.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough, as in `ssmtpctl queue | head`.
-        _let_output_go()
+        _let_go(sys.stdout)
         return 0
     except KeyboardInterrupt:
-        print("ssmtpctl: " + _("interrupted"), file=sys.stderr)
+        say("ssmtpctl: " + _("interrupted"))
         return EX_TEMPFAIL
     except Exception as error:
         if os.environ.get("SSMTP_TRACEBACK"):
@@ -181,9 +182,17 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
         return mistake.exit_code
 
 
-def _let_output_go() -> None:
+def say(sentence: str) -> None:
+    """Print on standard error; where that takes nothing, the exit code says enough."""
+    try:
+        print(sentence, file=sys.stderr)
+    except OSError:
+        _let_go(sys.stderr)
+
+
+def _let_go(stream: TextIO) -> None:
     """Let nothing complain at the end of what was not written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _unwritten() -> Failure | None:
@@ -194,9 +203,9 @@ def _unwritten() -> Failure | None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _let_output_go()
+        _let_go(sys.stdout)
     except OSError as error:
-        _let_output_go()
+        _let_go(sys.stdout)
         return SystemTrouble(
             _("standard output cannot be written: {why}").format(why=error.strerror),
             _("see that there is room"),
@@ -225,4 +234,4 @@ def complain(failure: Failure, about: str = "ssmtpctl") -> None:
     from ssmtp.ctl.retold import whole_sentence
     from ssmtp.spool.keptfile import escape
 
-    print(f"{about}: {escape(whole_sentence(failure))}", file=sys.stderr)
+    say(f"{about}: {escape(whole_sentence(failure))}")

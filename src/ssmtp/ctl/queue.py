@@ -13,7 +13,7 @@ import shutil
 import sys
 from typing import Any
 
-from ssmtp.ctl import complain, listed, queued
+from ssmtp.ctl import complain, listed, queued, say
 from ssmtp.ctl.queued import Row
 from ssmtp.ctl.retold import retold, sentence
 from ssmtp.ctl.words import _, counted, marked
@@ -259,8 +259,8 @@ def retry(args: argparse.Namespace) -> int:
                 code = failure.exit_code
         told.append({"id": entry.id, "result": result, "reason": words})
         if not args.json:
-            out = sys.stderr if result in ("kept", "skipped") else sys.stdout
-            print(f"{escape(entry.id)}: {_(result)}: {escape(words)}", file=out)
+            tell = say if result in ("kept", "skipped") else print
+            tell(f"{escape(entry.id)}: {_(result)}: {escape(words)}")
     if args.json:
         print(json.dumps(told, indent=2))
     elif not entries:
@@ -288,7 +288,7 @@ def drop(args: argparse.Namespace) -> int:
                 failed.drop_entry(entry)
         except OSError as error:
             code = EX_TEMPFAIL
-            print(f"{escape(entry.path)}: {error.strerror}", file=sys.stderr)
+            say(f"{escape(entry.path)}: {error.strerror}")
             continue
         except Failure as failure:
             code = failure.exit_code
@@ -341,7 +341,7 @@ def flush(args: argparse.Namespace) -> int:
         print(json.dumps({"agents": agents}, indent=2))
     if not agents:
         words = _("there is no agent, so nothing is queued")
-        print(f"ssmtpctl: {words}", file=sys.stderr)
+        say(f"ssmtpctl: {words}")
         return EX_UNAVAILABLE
     return _told(troubles)
 
@@ -392,7 +392,7 @@ def _resend(entry: Entry, args: argparse.Namespace) -> str:
     if args.verbose:
         from ssmtp import trace
 
-        watch = trace.Trace(lambda line: print(escape(line), file=sys.stderr))
+        watch = trace.Trace(lambda line: say(escape(line)))
     wanted = Options("ssmtpctl")
     wanted.config_path = args.config
     signals = Signals()

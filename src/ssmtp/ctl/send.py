@@ -17,7 +17,7 @@ from typing import Any
 from ssmtp import delivery, direct, intake, options
 from ssmtp.body import BLOCK
 from ssmtp.compose import UNKNOWN, Draft, compose
-from ssmtp.ctl import progress
+from ssmtp.ctl import progress, say
 from ssmtp.ctl.words import _, marked
 from ssmtp.errors import EX_OK, InputUnreadable, UsageError
 from ssmtp.intake import Intake
@@ -144,7 +144,7 @@ def _complain_of_images(page: str, missing: list[str]) -> None:
             "{page} names {image}, which is no image beside it; "
             "the message goes without"
         )
-        print(escape(words.format(page=page, image=image)), file=sys.stderr)
+        say(escape(words.format(page=page, image=image)))
 
 
 def _text(word: str | None) -> Any:
@@ -189,7 +189,7 @@ def _body(args: argparse.Namespace) -> bytes | Iterable[bytes] | None:
         if args.html is not None:
             return None
         hint = _("Type the text. Control-D on a line of its own ends it.")
-        print(hint, file=sys.stderr)
+        say(hint)
     return _input()
 
 
@@ -219,7 +219,7 @@ def _request(
     if args.verbose:
         from ssmtp import trace
 
-        watch = trace.Trace(lambda line: print(escape(line), file=sys.stderr))
+        watch = trace.Trace(lambda line: say(escape(line)))
     return delivery.Request(
         options.scan("ssmtpctl", arguments),
         None,
@@ -246,7 +246,7 @@ def _show(request: delivery.Request, taken: Intake, json_: bool) -> int:
     said = [_("from <{address}>").format(address=sender)]
     said += [_("to <{address}>").format(address=one) for one in recipients]
     words = _("not sent: {envelope}").format(envelope=", ".join(said))
-    print(escape(words), file=sys.stderr)
+    say(escape(words))
     for block in blocks:
         sys.stdout.buffer.write(block)
     sys.stdout.buffer.flush()

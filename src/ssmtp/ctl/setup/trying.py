@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass
 
+from ssmtp.ctl import say
 from ssmtp.ctl.retold import retold
 from ssmtp.ctl.setup import answers, draft, providers, secretplace, trial
 from ssmtp.ctl.setup.answers import Account
@@ -90,7 +90,7 @@ def _tried(
     asker.say(_("Testing {hub}").format(hub=server))
     trace = None
     if args.verbose:
-        trace = Trace(lambda line: print(escape(line), file=sys.stderr))
+        trace = Trace(lambda line: say(escape(line)))
     for left in reversed(range(TRIES)):
         drafted = _drafted(server, where, account)
         try:
