@@ -60,8 +60,10 @@ class Post:
         """Write the configuration, with these lines besides."""
         hub = mailhub or f"127.0.0.1:{self.hub.port}"
         text = f"Mailhub={hub}\nHostname=box.test\nLogFile={self.log}\n"
-        self.conf.write_text(text + "".join(f"{line}\n" for line in lines))
-        self.conf.chmod(0o600)
+        whole = self.conf.with_name("ssmtp.conf.new")  # nobody reads half of it
+        whole.write_text(text + "".join(f"{line}\n" for line in lines))
+        whole.chmod(0o600)
+        whole.replace(self.conf)
 
     def add(
         self,
