@@ -468,18 +468,23 @@ def test_slow_client(box):
     assert [] == box.entries()
 
 
+def _dribble(peer, piece):
+    """Say the same again and again until there is an answer; return it."""
+    begun = time.monotonic()
+    with contextlib.suppress(OSError):
+        while not _readable(peer.socket) and time.monotonic() < begun + 4:
+            peer.socket.sendall(piece)
+    peer.socket.settimeout(0.1)
+    return peer.reply()
+
+
 @pytest.mark.parametrize("first", ["", "BDAT 100000\r\n"])
 def test_command_that_never_ends(box, first):
     """Who dribbles a command, or what belongs to none, is sent away, too."""
     with inside(box, idle_seconds=0.5):
-        begun = time.monotonic()
         with Peer(box.socket).greet() as peer:
             peer.socket.sendall(first.encode())
-            with contextlib.suppress(OSError):
-                while not _readable(peer.socket) and time.monotonic() < begun + 4:
-                    peer.socket.sendall(b"x")
-            peer.socket.settimeout(0.1)
-            answer = peer.reply()
+            answer = _dribble(peer, b"x")
 
     assert "421 4.3.2 you took too long" == answer
 
@@ -490,13 +495,8 @@ def test_message_that_is_too_big_and_never_ends(box):
     with inside(box, idle_seconds=5, message_seconds=0.5):
         with Peer(box.socket).greet() as peer:
             peer.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA")
-            begun = time.monotonic()
             peer.socket.sendall(b"x" * 3000)
-            with contextlib.suppress(OSError):
-                while not _readable(peer.socket) and time.monotonic() < begun + 4:
-                    peer.socket.sendall(b"x\r\n")
-            peer.socket.settimeout(0.1)
-            answer = peer.reply()
+            answer = _dribble(peer, b"x\r\n")
 
     assert "421 4.3.2 you took too long" == answer
     assert [] == box.entries()

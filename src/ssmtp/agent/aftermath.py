@@ -122,12 +122,7 @@ def plan(
         made.next_try = schedule.next_try(
             now, entry.since, config.queue_lifetime, entry.rounds + 1, chance
         )
-    made.warn = (
-        waits
-        and not prompt
-        and not entry.warned
-        and schedule.warning_due(now, entry.since, entry.next, config.warning_after)
-    )
+    made.warn = waits and not prompt and warning_due(entry, config, now)
     return made
 
 
@@ -183,15 +178,15 @@ def show_next(claim: Claim, config: Config) -> None:
     """Have a message looked at when it is due, or when its sender is to be warned."""
     entry = claim.entry
     after = entry.since + config.warning_after
-    mine = entry.kind == "message" and entry.reverse_path and not entry.warned
-    claim.show_next(after if mine and time.time() < after else math.inf)
+    warns = _has_sender(entry) and not entry.warned and time.time() < after
+    claim.show_next(after if warns else math.inf)
 
 
-def warning_due(entry: Entry, config: Config) -> bool:
-    """Tell whether the sender is to be warned of a message that waits for its time."""
-    since, planned = entry.since, entry.next
-    due = schedule.warning_due(time.time(), since, planned, config.warning_after)
-    return due and not entry.warned
+def warning_due(entry: Entry, config: Config, now: float) -> bool:
+    """Tell whether the sender is to be warned of a message that waits."""
+    return not entry.warned and schedule.warning_due(
+        now, entry.since, entry.next, config.warning_after
+    )
 
 
 def finish(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
@@ -246,10 +241,15 @@ def _queue(report: tuple[Draft, list[bytes]], claim: Claim, queue: Queue) -> Non
 
 def _wants(entry: Entry, number: int, event: str) -> bool:
     """Tell whether the sender is to hear of this (RFC 3461 section 4.1)."""
-    if entry.kind != "message" or not entry.reverse_path:
-        return False  # never a report about a report
+    if not _has_sender(entry):
+        return False
     notify = entry.recipients[number].notify
     return notify is None or event in notify.upper().split(",")
+
+
+def _has_sender(entry: Entry) -> bool:
+    """Tell whether there is somebody to report to: never about a report."""
+    return entry.kind == "message" and bool(entry.reverse_path)
 
 
 def _wishes(entry: Entry, number: int) -> bool:

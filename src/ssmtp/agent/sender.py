@@ -258,7 +258,7 @@ class Sender(Carrier):
         """Tell whether a message is to be sent here and now; else see to it."""
         entry = claim.entry
         if self.is_early(entry):
-            if aftermath.warning_due(entry, self.config):
+            if aftermath.warning_due(entry, self.config, time.time()):
                 self._see_to(unsent.finish(self, claim, pool, warn=True))
                 return False
             aftermath.show_next(claim, self.config)

@@ -23,7 +23,7 @@ def finish(sender: Sender, claim: Claim, pool: Pool, *, warn: bool = False) -> T
     """End a message that was decided before a crash; or only warn its sender."""
     sender.active.add(claim.id)
     config, queue = sender.config, sender.queue
-    hub = (claim.entry.mailhubs or [str(pool.hubs[0])])[0]
+    hub = _hub(claim.entry, pool)
     plan = aftermath.Plan()
     plan.warn = warn
     try:
@@ -62,7 +62,7 @@ def hold(sender: Sender, claim: Claim, pool: Pool) -> Talk:
     """Let a message in doubt wait until somebody says what is to become of it."""
     sender.active.add(claim.id)
     config, queue = sender.config, sender.queue
-    hub = (claim.entry.mailhubs or [str(pool.hubs[0])])[0]
+    hub = _hub(claim.entry, pool)
     if claim.entry.crashed:
         tell_crash(sender, claim.entry)
     try:
@@ -87,6 +87,11 @@ def tell_crash(sender: Sender, entry: Entry) -> None:
     """Log a message that was being sent when this program ended."""
     notices.log_crash(entry, sender.config)
     _note(sender, entry, DOUBT, "this program ended while it was being sent")
+
+
+def _hub(entry: Entry, pool: Pool) -> str:
+    """Return the mailhub that a report names: the message's own, if it has one."""
+    return entry.mailhubs[0] if entry.mailhubs else str(pool.hubs[0])
 
 
 def _note(sender: Sender, entry: Entry, state: str, reason: str) -> None:

@@ -70,7 +70,7 @@ TRAILER_SIZE = len("end: ") + OCTETS_WIDTH + 2 * len(" 01234567") + 1
 WAITING, DOUBT = "waiting", "doubt"
 OPEN = frozenset((WAITING, "deferred", DOUBT))
 OUTCOMES = frozenset(
-    ("sent", "relayed", "refused", "expired", "deferred", "doubt", "reported")
+    ("sent", "relayed", "refused", "expired", "deferred", DOUBT, "reported")
 )
 KINDS = frozenset(("message", "bounce", "warning", "notice"))
 
