@@ -18,6 +18,9 @@ from ssmtp.smtp.reply import escaped
 from ssmtp.stamp import Stamp
 
 FULL_MOST = 1 << 20  # octets; of a larger message only the header is sent back
+# Octets of what others said; with a name before it, it fits on a line of 998
+# (RFC 5322 section 2.1.1), however many of them a letter has.
+SAID_MOST = 900
 FAILED, DELAYED, RELAYED = "failed", "delayed", "relayed"
 
 _SUBJECTS = {
@@ -82,24 +85,27 @@ def report(
     domain: str,
     hub: str,
     now: Stamp,
+    tried: Stamp,
     until: Stamp | None = None,
 ) -> bytes:
     """Return the content of a report, with CRLF line ends.
 
-    `action` is FAILED, RELAYED, or DELAYED, and then it is tried `until`. `host` is the
-    name of this machine, `domain` that of the addresses that belong to it.
+    `action` is FAILED, RELAYED, or DELAYED, and then it is tried `until`; `tried` is
+    when it was tried last. `host` is the name of this machine, `domain` that of the
+    addresses that belong to it.
     """
     made = _outer(_SUBJECTS[action], to=to, domain=domain, host=host, now=now)
     made["Auto-Submitted"] = "auto-replied"
-    if original.message_id:
-        made["In-Reply-To"] = made["References"] = escaped(original.message_id)
+    answered = escaped(original.message_id)
+    if answered and answered == _said(answered):
+        made["In-Reply-To"] = made["References"] = answered
     made["Content-Type"] = (
         f'multipart/report; report-type=delivery-status; boundary="={now.unique}="'
     )
     made.attach(_part("text/plain", _words(action, victims, original, hub, until)))
     status = Message()
     status["Content-Type"] = "message/delivery-status"
-    groups = _machine(action, victims, original, host, hub, now, until)
+    groups = _machine(action, victims, original, host, hub, tried, until)
     for group in groups:
         status.attach(group)
     made.attach(status)
@@ -122,6 +128,7 @@ def notice(
     subject: str, text: str, *, to: str, host: str, domain: str, now: Stamp
 ) -> bytes:
     """Return the content of a message from the agent to its administrator."""
+    text = "\n".join(map(_said, text.split("\n")))
     made = _outer(subject, to=to, domain=domain, host=host, now=now)
     made["Auto-Submitted"] = "auto-generated"
     made["Content-Type"] = "text/plain; charset=utf-8"
@@ -133,7 +140,7 @@ def notice(
 
 def message_id(host: str, now: Stamp) -> str:
     """Return the Message-ID of what is made at this time."""
-    return f"<{now.unique}@{host}>"
+    return f"<{now.unique}@{_ascii(host)}>"
 
 
 def _outer(subject: str, *, to: str, domain: str, host: str, now: Stamp) -> Message:
@@ -187,15 +194,17 @@ def _words(
     lines = []
     lines.append(_FIRST[action])
     for victim in victims:
-        lines += ["", f"  <{victim.address}>", f"    {escaped(victim.reply)}"]
-    lines += ["", f"The words behind each address are those of {hub}."]
+        lines += ["", f"  <{victim.address}>", f"    {_said(victim.reply)}"]
+    lines.append("")
+    if any(_is_reply(victim.reply) for victim in victims):
+        lines.append(f"Words that begin with three digits are those of {hub}.")
     if action == RELAYED:
         lines.append("It does not confirm deliveries: you hear no more if all is well.")
     if until is not None:
         lines.append(f"It is tried again until {until.date()}; nothing has to be done.")
     lines.append(f"The message was given to this machine on {original.arrived.date()}.")
     if original.message_id:
-        lines.append(f"Its Message-ID is {escaped(original.message_id)}")
+        lines.append(f"Its Message-ID is {_said(original.message_id)}")
     text = "\n".join(lines) + "\n"
     return text.encode("utf-8", "replace").decode("ascii", "surrogateescape")
 
@@ -206,7 +215,7 @@ def _machine(
     original: Original,
     host: str,
     hub: str,
-    now: Stamp,
+    tried: Stamp,
     until: Stamp | None,
 ) -> list[Message]:
     """Return the groups of fields for programs (RFC 3464 section 2)."""
@@ -224,19 +233,33 @@ def _machine(
         group["Final-Recipient"] = f"{kind}; {_header_text(victim.address)}"
         group["Action"] = action
         group["Status"] = _status(victim.reply, action)
-        if victim.reply[:3].isdigit():
+        said = _said(victim.reply)
+        if _is_reply(said):
             name = _mta(hub)
             if name:
                 group["Remote-MTA"] = f"dns; {name}"
-            said = victim.reply
             if victim.address.isascii():
                 said = said.encode("ascii", "replace").decode()
             group["Diagnostic-Code"] = f"smtp; {_header_text(said)}"
-        group["Last-Attempt-Date"] = now.date()
+        group["Last-Attempt-Date"] = tried.date()
         if until is not None:
             group["Will-Retry-Until"] = until.date()
         groups.append(group)
     return groups
+
+
+def _said(text: str) -> str:
+    """Return what somebody else said, harmless and not too long for a line."""
+    text = escaped(text)
+    octets = text.encode()
+    if len(octets) <= SAID_MOST:
+        return text
+    return octets[:SAID_MOST].decode("utf-8", "ignore") + "…"
+
+
+def _is_reply(text: str) -> bool:
+    """Tell what a mailhub said from words of ours, which may begin with its address."""
+    return text[:3].isdigit() and text[3:4] in ("", " ")
 
 
 def _mta(hub: str) -> str:

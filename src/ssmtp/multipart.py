@@ -188,16 +188,16 @@ class _Parts:
         if digest and not kind:
             kind = "message/rfc822"
         if encoding not in _IDENTITY or _sealed(kind):
-            return lines
+            return _plain(lines)
         if kind == "message/rfc822":
             self.place = _HEADER
         elif kind.startswith("multipart/"):
             if not parts or len(self.boundaries) > _DEPTH_MAX:
-                return lines
+                return _plain(lines)
             self.boundaries.append((_delimiter(parts), kind == _DIGEST))
             self.place = _OUTSIDE
         elif kind.startswith("message/") and not kind.startswith("message/global"):
-            return lines
+            return _plain(lines)
         else:
             self.place = _TEXT
             self.held = lines
@@ -207,18 +207,19 @@ class _Parts:
         return [_write(fields)]
 
     def _end_text(self) -> list[bytes]:
-        """A part ends: what was ASCII all along keeps its header."""
+        """A part ends: what was ASCII all along keeps its encoding."""
         if self.held and all(map(bytes.isascii, self.text)):
-            lines, self.held, self.text = self.held + self.text, [], []
+            lines = _plain(self.held) + self.text
+            self.held, self.text = [], []
             return lines
         return self._encode()
 
     def _encode(self) -> list[bytes]:
         out = []
         if self.held:
-            section = b"".join(self.held)[:-2].replace(b"\r\n", b"\n")
+            fields = _fields(self.held)
             self.held = []
-            fields = content.with_field(header.parse(section), _CTE, "quoted-printable")
+            fields = content.with_field(fields, _CTE, "quoted-printable")
             out.append(_write(fields))
         if self.text:
             text = b"".join(self.text)
@@ -231,6 +232,15 @@ class _Parts:
 
 def _delimiter(boundary: str) -> bytes:
     return b"--" + boundary.encode("utf-8", "surrogateescape")
+
+
+def _plain(lines: list[bytes]) -> list[bytes]:
+    """Return a header as it is if it is ASCII, else anew."""
+    return lines if all(map(bytes.isascii, lines)) else [_write(_fields(lines))]
+
+
+def _fields(lines: list[bytes]) -> list[Field]:
+    return header.parse(b"".join(lines)[:-2].replace(b"\r\n", b"\n"))
 
 
 def _write(fields: list[Field]) -> bytes:

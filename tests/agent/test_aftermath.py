@@ -220,6 +220,21 @@ def test_ret_full(queue: Queue) -> None:
     assert sizes[2] < 3000
 
 
+@pytest.mark.parametrize(("most", "whole"), [(0, True), (4500, True), (3500, False)])
+def test_ret_full_and_the_size_of_the_mailhub(
+    queue: Queue, most: int, whole: bool
+) -> None:
+    """What the mailhub can only just take is not sent back, to be refused for that."""
+    claim = add(queue, ret="FULL", content=b"x\r\n" * 1000)
+    made = aftermath.plan(claim.entry, [refused(0)], CONFIG, time.time(), 0.5)
+    made.size_most = most
+    aftermath.carry_out(made, claim, queue, CONFIG, "hub.test:465")
+    (report,) = (b"".join(queue.content(name)) for name in queue.ids())
+
+    assert whole == (b"x\r\nx\r\n" in report)
+    assert HEADER in report
+
+
 def test_report_waits_for_the_disk(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,13 +329,14 @@ def test_a_release_holds_until_the_next_doubt(queue: Queue) -> None:
     assert [False, False, True, True] == seen
 
 
-def test_too_many_recipients(queue: Queue) -> None:
+@pytest.mark.parametrize("code", [452, 552])
+def test_too_many_recipients(queue: Queue, code: int) -> None:
     """Those whom the mailhub does not take at once follow at once (RFC 5321)."""
     three = [Recipient(f"{name}@x.test") for name in "abc"]
-    settle(queue, add(queue, *three), sent(0), sent(1), deferred(2, 452))
+    settle(queue, add(queue, *three), sent(0), sent(1), deferred(2, code))
     assert entries(queue)[0].next <= time.time()
 
-    settle(queue, add(queue), deferred(0, 452))
+    settle(queue, add(queue), deferred(0, code))
 
     assert max(entry.next for entry in entries(queue)) > time.time() + 40
 
@@ -397,6 +413,16 @@ def test_warning(queue: Queue) -> None:
     settle(queue, claim, deferred(0), deferred(1))
 
     assert 2 == len(entries(queue))
+
+
+def test_when_it_was_tried_last(queue: Queue) -> None:
+    """A report tells the time of the last try, however long it had to wait itself."""
+    claim = add(queue)
+    claim.entry.last_try = 1_699_963_200
+    settle(queue, claim, refused(0))
+    (report,) = (b"".join(queue.content(name)) for name in queue.ids())
+
+    assert b"\r\nLast-Attempt-Date: Tue, 14 Nov 2023 " in report
 
 
 def test_expired(queue: Queue) -> None:

@@ -95,15 +95,18 @@ def test_what_is_to_stay_free_stays_free(tmpfs: Callable[[str], Path]) -> None:
     queue.close()
 
 
+@pytest.mark.parametrize("bind", [False, True])
 def test_a_queue_is_on_one_file_system(
-    tmp_path: Path, need: Callable[[str], None]
+    tmp_path: Path, need: Callable[[str], None], bind: bool
 ) -> None:
     """A directory mounted into the queue is refused: no message could move there."""
     need(disks.tmpfs_trouble())
-    spool = tmp_path / "spool"
+    spool, other = tmp_path / "spool", tmp_path / "other"
     Queue.open(str(spool), make=True).close()
+    other.mkdir(0o700)
+    kind = ["--bind", other] if bind else ["-t", "tmpfs", "-o", "mode=700", "tmpfs"]
     with (
-        disks.mounted(spool / "failed", "-t", "tmpfs", "-o", "mode=700", "tmpfs"),
+        disks.mounted(spool / "failed", *kind),
         pytest.raises(ConfigError, match="failed lies on another file system than"),
     ):
         Queue.open(str(spool)).close()

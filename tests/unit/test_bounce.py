@@ -19,7 +19,7 @@ HEADER = b"From: bob@example.org\r\nSubject: hello\r\n\r\n"
 
 def made(action: str = FAILED, *victims: Victim, **more: Any) -> bytes:
     original = Original(
-        "<1@x.test>",
+        more.pop("message_id", "<1@x.test>"),
         Stamp(1_799_990_000, 60, "a"),
         more.pop("header", HEADER),
         more.pop("content", None),
@@ -30,10 +30,11 @@ def made(action: str = FAILED, *victims: Victim, **more: Any) -> bytes:
         list(victims) or [Victim("ann@example.net", None, "550 5.1.1 no such user")],
         original,
         to=more.pop("to", "bob@example.org"),
-        host="client.test",
+        host=more.pop("host", "client.test"),
         domain="example.org",
         hub=more.pop("hub", "hub.test:465"),
         now=NOW,
+        tried=more.pop("tried", NOW),
         **more,
     )
 
@@ -123,10 +124,11 @@ def test_remote_mta(hub: str, expected: str | None) -> None:
 
 
 def test_delayed() -> None:
-    """A warning says until when it is tried."""
+    """A warning says until when it is tried, and when it was tried last."""
     text = made(
         DELAYED,
         Victim("ann@example.net", None, "450 full"),
+        tried=Stamp(1_799_995_000, 60, "a"),
         until=Stamp(1_800_400_000, 0, "b"),
     )
     group = groups(read(text))[1]
@@ -134,6 +136,7 @@ def test_delayed() -> None:
     assert "delayed" == group["Action"]
     assert "4.0.0" == group["Status"]
     assert "Tue, 19 Jan 2027" in group["Will-Retry-Until"]
+    assert "Fri, 15 Jan 2027 07:36:40 +0100" == group["Last-Attempt-Date"]
     assert b"nothing has to be done" in text
 
 
@@ -171,6 +174,29 @@ def test_hostile_reply() -> None:
     assert 3 == len(read(text).get_payload())
 
 
+@pytest.mark.parametrize("name", ["ann", "jörg"])
+def test_long_words(name: str) -> None:
+    """No line has more than 998 octets, whatever others said (RFC 5322 §2.1.1)."""
+    victim = Victim(f"{name}@example.net", None, "550 5.1.1 " + "я" * 590)
+    text = made(FAILED, victim, message_id=f"<{'x' * 980}@x>")
+
+    assert 998 >= max(map(len, text.split(b"\r\n")))
+    assert ("я" * 400).encode() in text
+
+
+def test_words_of_ours() -> None:
+    """What no mailhub has said is not told as its words, digits before it or not."""
+    ours = Victim("ann@example.net", None, "192.0.2.1:25 hung up in the middle")
+    its = Victim("eve@example.net", None, "550 5.1.1 no")
+    text = made(FAILED, ours)
+    _, group = groups(read(text))
+
+    assert "5.0.0" == group["Status"]
+    assert (None, None) == (group["Diagnostic-Code"], group["Remote-MTA"])
+    assert b" those of hub.test" not in text
+    assert b"with three digits are those of hub.test" in made(FAILED, ours, its)
+
+
 def test_utf8_addresses() -> None:
     """Addresses outside of ASCII are shown as they are (RFC 6533)."""
     text = made(
@@ -201,6 +227,29 @@ def test_facts_beyond_ascii(name: str, wished: str | None, kind: str) -> None:
     assert facts.isascii() == (b"8bit" not in header)
     assert facts.isascii() == (kind == "message/delivery-status")
     assert 2 == facts.count(b"\r\nDiagnostic-Code: smtp; 550 ")
+
+
+def test_notice_of_long_words() -> None:
+    """However much a mailhub said, the notice about it has no line that is too long."""
+    text = bounce.notice(
+        "client.test: trouble",
+        f"What went wrong: 554 {'я' * 590}.\n\nIt is so.\n",
+        to="ops@example.org",
+        host="client.test",
+        domain="example.org",
+        now=NOW,
+    )
+
+    assert 998 >= max(map(len, text.split(b"\r\n")))
+    assert text.endswith("яяя…\r\n\r\nIt is so.\r\n".encode())
+
+
+def test_host_beyond_ascii() -> None:
+    """The name of this machine is one of DNS wherever a program reads it."""
+    text = made(host="bücher.example")
+
+    assert f"<{'feed' * 5}@xn--bcher-kva.example>" == read(text)["Message-ID"]
+    assert b"\r\nReporting-MTA: dns; xn--bcher-kva.example\r\n" in text
 
 
 def test_notice() -> None:

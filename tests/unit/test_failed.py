@@ -86,8 +86,7 @@ def keep(reason=None, *, message: Any = None, env=None, argv=("-t",), **more):
         message=text,
         envelope=env or envelope(),
         argv=argv,
-        config_path="/etc/ssmtp/ssmtp.conf",
-        **more,
+        **{"config_path": "/etc/ssmtp/ssmtp.conf", **more},
     )
 
 
@@ -249,6 +248,14 @@ def test_a_password_made_dots_is_not_used(shared):
 
     assert options.auth_pass is None
     assert "/x.conf" == options.config_path
+
+
+def test_a_configuration_that_was_named_from_elsewhere(shared, tmp_path):
+    """The configuration of a kept message is that of its run, wherever we are now."""
+    (tmp_path / "x.conf").touch()
+    keep(argv=["-C", "x.conf"], config_path=str(tmp_path / "x.conf"))
+
+    assert str(tmp_path / "x.conf") == failed.entries()[0].options().config_path
 
 
 @given(st.text(), st.binary())

@@ -57,6 +57,36 @@ def test_each_part():
     assert text.partition("\n\n")[2].replace("\n", "\r\n").encode() == sent.body()
 
 
+@pytest.mark.parametrize(
+    ("kind", "encoding", "text"),
+    [
+        ("text/plain", "7bit", "plain"),
+        ("application/octet-stream", "base64", "AAEC"),
+        ("message/delivery-status", "7bit", "Action: failed"),
+        ("multipart/signed", "7bit", "x"),
+        ("multipart/mixed", "7bit", "x"),
+    ],
+)
+def test_header_of_a_part_that_needs_nothing_else(kind, encoding, text):
+    """A name beyond ASCII is encoded, though the part itself stays as it is."""
+    part = f"Content-Type: {kind}\nContent-Transfer-Encoding: {encoding}\n"
+    part += f'Content-Disposition: attachment; filename="ü.txt"\n\n{text}\n'
+    sent = send(HEAD.format("multipart/mixed; boundary=b") + f"--b\n{part}--b--\n")
+    wire = sent.body(eightbitmime=False)
+
+    assert wire.isascii()
+    assert f"\r\n\r\n{text}\r\n--b--\r\n".encode() in wire
+    assert b"filename*=utf-8''%C3%BC.txt\r\n" in wire
+
+
+def test_header_of_a_message_within():
+    """The header of a message that is attached is encoded as that of our own."""
+    within = "--b\nContent-Type: message/rfc822\n\nSubject: ü\n\nplain\n--b--\n"
+    message = parsed(send(HEAD.format("multipart/mixed; boundary=b") + within))
+
+    assert ["s", None, "ü"] == [part["Subject"] for part in message.walk()][:3]
+
+
 def test_nested():
     """Parts within parts are found, and so are messages within."""
     text = (

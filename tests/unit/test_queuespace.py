@@ -19,11 +19,11 @@ def room(
     blocks: int = 0,
     inodes: int = 0,
     all_inodes=1000,
+    all_blocks=1000,
 ) -> None:
     """Let the file system have so many of 1,000 blocks of 1 MB, and inodes, free."""
-    found = os.statvfs_result(
-        (1_000_000, 1_000_000, 1000, blocks, blocks, all_inodes, inodes, inodes, 0, 255)
-    )
+    sizes = (1_000_000, 1_000_000, all_blocks, blocks, blocks)
+    found = os.statvfs_result((*sizes, all_inodes, inodes, inodes, 0, 255))
     monkeypatch.setattr(os, "fstatvfs", lambda fd: found)
 
 
@@ -55,6 +55,31 @@ def test_space_is_kept_free(
     room(monkeypatch, blocks=blocks, inodes=1000)
 
     assert good == (not refused(uid, least))
+
+
+@pytest.mark.parametrize(("blocks", "inodes"), [(0, 9), (9, 0)])
+def test_a_disk_that_is_really_full(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, blocks: int, inodes: int
+) -> None:
+    """Where nothing is to stay free it is known that nothing is free, for status."""
+    queue = Queue.open(str(tmp_path))
+    room(monkeypatch, blocks=1, inodes=1)
+    queue.check_room(7, some=True)
+    room(monkeypatch, blocks=blocks, inodes=inodes)
+    queue.check_room(7)
+
+    with pytest.raises(NoSpace, match="no room for new mail: only 0 "):
+        queue.check_room(7, some=True)
+    queue.close()
+
+
+def test_no_space_is_kept_free_of_what_has_no_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A file system without a size (ramfs, tmpfs with size=0) is never too full."""
+    room(monkeypatch, all_blocks=0)
+
+    assert "" == refused(7, (0.0, 70_000_000))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +139,7 @@ def test_a_large_message_leaves_free_what_is_to_stay_free(
     [
         ("nfs4", False),
         ("cifs", False),
+        ("orangefs", False),
         ("fuse.sshfs", False),
         ("fuse", False),
         ("fuseblk", True),

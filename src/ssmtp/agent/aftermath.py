@@ -42,16 +42,26 @@ class Plan:
     """What is to be noted: outcomes by recipient, the next try, whether to warn.
 
     `at_once` says that the try goes on with other recipients, `holds` that it goes on
-    when somebody says so.
+    when somebody says so. `size_most` is how many octets the mailhub takes, 0 if it did
+    not say.
     """
 
-    __slots__ = ("at_once", "failure", "holds", "next_try", "records", "warn")
+    __slots__ = (
+        "at_once",
+        "failure",
+        "holds",
+        "next_try",
+        "records",
+        "size_most",
+        "warn",
+    )
 
     def __init__(self) -> None:
         self.records: list[tuple[int, str, str]] = []
         self.next_try = 0.0
         self.at_once = False
         self.holds = False
+        self.size_most = 0
         self.warn = False
         self.failure: Failure | None = None
 
@@ -156,8 +166,8 @@ def _too_many(outcome: Outcome) -> bool:
     """Tell whether the mailhub took as many recipients as it takes at once."""
     failure = outcome.failure
     reply = failure.reply if failure is not None else None
-    # RFC 5321 §4.5.3.1.10
-    return reply is not None and (reply.code == 452 or reply.status == "4.5.3")
+    # RFC 5321 §4.5.3.1.10; a 552 that is for good is no deferral.
+    return reply is not None and (reply.code in (452, 552) or reply.status == "4.5.3")
 
 
 def carry_out(made: Plan, claim: Claim, queue: Queue, config: Config, hub: str) -> None:
@@ -165,7 +175,7 @@ def carry_out(made: Plan, claim: Claim, queue: Queue, config: Config, hub: str) 
     with claim:
         if made.records:
             claim.settle(made.records, made.next_try)
-        finish(claim, queue, config, hub)
+        finish(claim, queue, config, hub, made.size_most)
         if made.warn and claim.fd >= 0:
             _warn(claim, queue, config, hub)
         if made.holds and claim.fd >= 0:
@@ -189,8 +199,13 @@ def warning_due(entry: Entry, config: Config, now: float) -> bool:
     )
 
 
-def finish(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
-    """Report what is to be reported, and end a message that nobody waits for."""
+def finish(
+    claim: Claim, queue: Queue, config: Config, hub: str, size_most: int = 0
+) -> None:
+    """Report what is to be reported, and end a message that nobody waits for.
+
+    No report is larger than `size_most` because of the message in it (0: any size).
+    """
     entry = claim.entry
     relayed = [n for n, r in enumerate(entry.recipients) if r.state == RELAYED]
     if relayed:
@@ -202,7 +217,8 @@ def finish(claim: Claim, queue: Queue, config: Config, hub: str) -> None:
     if owed:
         told = [n for n in owed if _wants(entry, n, "FAILURE")]
         if told:
-            _queue(_report(bounce.FAILED, told, claim, config, hub), claim, queue)
+            report = _report(bounce.FAILED, told, claim, config, hub, size_most)
+            _queue(report, claim, queue)
         records = [(n, "reported", entry.recipients[n].reply) for n in owed]
         claim.settle(records, entry.next)
     if entry.open:
@@ -264,7 +280,12 @@ def _reason(entry: Entry, number: int) -> str:
 
 
 def _report(
-    action: str, numbers: list[int], claim: Claim, config: Config, hub: str
+    action: str,
+    numbers: list[int],
+    claim: Claim,
+    config: Config,
+    hub: str,
+    size_most: int = 0,
 ) -> tuple[Draft, list[bytes]]:
     entry = claim.entry
     now = stamp(time.time())
@@ -291,17 +312,25 @@ def _report(
     if action == bounce.DELAYED:
         until = stamp(entry.since + config.queue_lifetime)
     host = accounts.host(config)
-    content = bounce.report(
-        action,
-        victims,
-        original,
-        to=entry.reverse_path,
-        host=host,
-        domain=accounts.domain(config),
-        hub=hub,
-        now=now,
-        until=until,
-    )
+
+    def written() -> bytes:
+        return bounce.report(
+            action,
+            victims,
+            original,
+            to=entry.reverse_path,
+            host=host,
+            domain=accounts.domain(config),
+            hub=hub,
+            now=now,
+            tried=stamp(entry.last_try) if entry.last_try else now,
+            until=until,
+        )
+
+    content = written()
+    if full and 0 < size_most < len(content):
+        original.content = None
+        content = written()
     made = draft(
         "bounce" if action == bounce.FAILED else "warning",
         entry.reverse_path,

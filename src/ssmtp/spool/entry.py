@@ -116,7 +116,9 @@ class Entry:
         found = options.scan("sendmail", list(self.head.arguments))
         if found.auth_pass is not None and not found.auth_pass.reveal().strip("•"):
             found.auth_pass = None  # it was not kept
-        if found.config_path is None and os.path.exists(self.head.config_path):
+        # A relative one was told where that run was.
+        relative = not (found.config_path or "").startswith("/")
+        if relative and os.path.exists(self.head.config_path):
             found.config_path = self.head.config_path
         return found
 

@@ -64,6 +64,9 @@ LONGEST = 5 * 3600.0
 # When a file that could not be read, or is newer than we, is looked at again.
 _LOOK_AGAIN = 3600.0
 
+# A share of any disk that is less than one inode of it, and more than none.
+_SOME = 1e-12
+
 # Octets from which on a message is looked at for the room that it leaves.
 _LARGE = 1 << 14
 
@@ -170,15 +173,21 @@ class Queue:
         return name
 
     def check_there(self) -> None:
-        """Raise SystemTrouble when queue/ was removed: nothing can be put into it."""
-        if not os.fstat(self.queue.fd).st_nlink:
-            what = f"{self.queue.path} was removed while the agent ran"
-            raise SystemTrouble(what, "start it again, if nothing else does")
+        """Raise SystemTrouble when a directory was removed: it can take nothing."""
+        for folder in (self.queue, self.failed, self.corrupt):
+            if not os.fstat(folder.fd).st_nlink:
+                what = f"{folder.path} was removed while the agent ran"
+                raise SystemTrouble(what, "start it again, if nothing else does")
 
-    def check_room(self, uid: int) -> None:
-        """Raise NoSpace unless there is room for a message of this user."""
+    def check_room(self, uid: int, *, some: bool = False) -> None:
+        """Raise NoSpace unless there is room for a message of this user.
+
+        With `some` there has to be any, though nothing is to stay free.
+        """
+        share, octets = self._least
+        least = (max(share, _SOME), max(octets, 1)) if some else self._least
         try:
-            space.check_room(self.queue.fd, self.path, uid, self._least)
+            space.check_room(self.queue.fd, self.path, uid, least)
         except OSError as error:
             raise space.trouble(f"{self.path} cannot be used", error) from None
 

@@ -30,7 +30,7 @@ def open_folders(path: str, owner: int) -> list[Folder]:
             _make(name, top.fd)
             inner = os.path.join(path, name)
             folders.append(_open_folder(name, top.fd, inner, owner))
-            if os.fstat(folders[-1].fd).st_dev != os.fstat(top.fd).st_dev:
+            if not _are_together(folders[-1].fd, top.fd):
                 raise ConfigError(
                     f"{inner} lies on another file system than {path}",
                     "a message could not move there",
@@ -93,6 +93,12 @@ def _open_folder(name: str, directory: int | None, path: str, owner: int) -> Fol
         durable.close(fd)
         raise
     return Folder(fd, path)
+
+
+def _are_together(fd: int, other: int) -> bool:
+    """Tell whether files can be renamed from one directory to the other."""
+    same = os.fstat(fd).st_dev == os.fstat(other).st_dev
+    return same and space.mount(fd) == space.mount(other)
 
 
 def _make(path: str, directory: int | None) -> None:

@@ -15,7 +15,8 @@ from ssmtp.errors import ConfigError, SystemTrouble
 # Where locks, links or fsync are not what they are on a local disk, or where the other
 # end decides whether they are.
 _REMOTE = frozenset(
-    "9p afs ceph cifs gfs2 glusterfs lustre nfs nfs4 ocfs2 smb2 smb3 smbfs".split()
+    "9p afs beegfs ceph cifs coda gfs2 glusterfs gpfs lustre ncpfs nfs nfs4 ocfs2 "
+    "orangefs pvfs2 smb2 smb3 smbfs".split()
 )
 _FUSE_BUT_LOCAL = frozenset(("fuseblk", "fuse.fuse-overlayfs"))
 
@@ -49,9 +50,9 @@ def check_room(fd: int, path: str, uid: int, least: tuple[float, int]) -> None:
     if uid == 0:
         share, octets = share / 2, octets // 2
     free = found.f_bavail * found.f_frsize
-    if free < max(octets, share * found.f_blocks * found.f_frsize):
+    # Some file systems have no fixed size, or number of inodes, and say 0.
+    if found.f_blocks and free < max(octets, share * found.f_blocks * found.f_frsize):
         raise _too_little(f"only {_megabytes(free)} are free in {path}")
-    # Some file systems have no fixed number of inodes, and say 0.
     if found.f_files and found.f_favail < share * found.f_files:
         raise _too_little(f"only {found.f_favail} inodes are free in {path}")
 
@@ -69,16 +70,27 @@ def check_kind(fd: int, path: str) -> None:
 
 def filesystem(fd: int) -> str:
     """Return the type of the file system that holds an open file, or nothing."""
+    number = mount(fd)
     try:
-        with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
-            mount = next(line.split()[1] for line in lines if line[:7] == b"mnt_id:")
         with open("/proc/self/mountinfo", "rb") as lines:
             for line in lines:
-                if line.split(b" ", 1)[0] == mount:
+                if line.split(b" ", 1)[0] == number:
                     return line.partition(b" - ")[2].split(b" ", 1)[0].decode()
-    except (OSError, ValueError, StopIteration, IndexError):
+    except (OSError, ValueError, IndexError):
         pass
     return ""
+
+
+def mount(fd: int) -> bytes:
+    """Return the number of the mount through which a file was opened, or nothing.
+
+    One file system may have several, and no file is renamed from one to another.
+    """
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", "rb") as lines:
+            return next(line.split()[1] for line in lines if line[:7] == b"mnt_id:")
+    except (OSError, StopIteration, IndexError):
+        return b""
 
 
 def _too_little(what: str) -> NoSpace:
