@@ -6,7 +6,8 @@
 HARNESS is the directory of the hostile harness (see its README). Each case has an agent
 of its own (`sendmail` beside this file), and the exit code is the verdict of --wait. A
 failing case that disputed.tsv does not list fails the run, and so does a listed one
-that passes: the table says what is so, not what once was.
+that passes: the table says what is so, not what once was. Where the reason begins with
+"by chance" it may pass, for then a busy machine decides.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def main() -> int:
     listed = disputed()
     failed = run(Path(sys.argv[1]), sys.argv[2:])
     wrong = [name for name, bad in sorted(failed.items()) if bad and name not in listed]
-    stale = [name for name in sorted(listed) if failed.get(name) is False]
+    sure = [name for name in sorted(listed) if not listed[name].startswith("by chance")]
+    stale = [name for name in sure if failed.get(name) is False]
     for name in wrong:
         print(f"between: {name} fails and is not listed in disputed.tsv")
     for name in stale:

@@ -485,10 +485,20 @@ def test_garbled_after_auth() -> None:
 )
 def test_clear_text_instead_of_tls(broken: Broken, told: bool) -> None:
     """Clear text where TLS was expected: the port begins in clear."""
-    caught = meaning(broken, phases.TLS)
+    caught = meaning(broken, phases.TLS, facts=facts(tls="implicit"))
 
     assert told is caught.next_step.startswith("set UseSTARTTLS=Yes as well if")
     assert told or caught.next_step == LATER
+
+
+@pytest.mark.parametrize("tls", ["starttls", "opportunistic"])
+def test_clear_text_behind_starttls(tls: str) -> None:
+    """Who has set UseSTARTTLS is not told to, but that there may be an attack."""
+    for broken in (Broken("spoke", answer=NO), Broken("spoke", garbled=b"250-hub")):
+        caught = meaning(broken, phases.TLS, facts=facts(tls=tls))
+
+        assert SiteTrouble is type(caught)
+        assert caught.next_step.startswith("somebody may be playing the mailhub")
 
 
 def test_client_certificate_wanted() -> None:

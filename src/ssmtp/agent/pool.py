@@ -239,14 +239,17 @@ class Worker:
         numbers = aftermath.turn(
             entry, limits.get("RCPTMAX", 0), domains and domains - len(self.domains)
         )
+        told, done = self.domains, relay.done
         if domains:
-            self.domains.update(aftermath.domain_of(entry, n) for n in numbers)
+            told = told.union(aftermath.domain_of(entry, n) for n in numbers)
         begun = boottime()
         load = Cargo(claim)
         try:
             if carrier.begins(claim):
                 yield carrier.commits.begin(claim)
-            result = yield from self._submit(channel, relay, load, claim, numbers)
+            result = yield from self._submit(
+                channel, relay, load, claim, numbers, len(told)
+            )
         except Again as again:
             self.pool.data = self.pool.data or again.data
             yield from self._hand_on(claim)
@@ -263,6 +266,8 @@ class Worker:
         finally:
             load.close()
             self.pool.bare = self.pool.bare or relay.session.facts.bare
+        if relay.done > done:
+            self.domains = told
         if result.stale:
             yield from self._hand_on(claim)
             return False
@@ -275,7 +280,10 @@ class Worker:
         self.pool.judged(result)
         hub, took = relay.session.hub, boottime() - begun
         confirms = "DSN" in relay.offers and not relay.session.facts.bare
-        yield from carrier.settle(claim, result, hub, took, confirms=confirms)
+        most = relay.offers.size
+        yield from carrier.settle(
+            claim, result, hub, took, confirms=confirms, size_most=most
+        )
         return result.usable
 
     def _hand_on(self, claim: Claim) -> Talk:
@@ -292,6 +300,7 @@ class Worker:
         load: Cargo,
         claim: Claim,
         numbers: list[int],
+        domains: int,
     ) -> Talk:
         try:
             envelope = cargo.envelope(claim.entry, numbers)
@@ -307,5 +316,5 @@ class Worker:
         most = self.carrier.config.messages_per_connection
         most = min(most, offered.get("MAILMAX", most))
         last = relay.done + 1 >= most or self.carrier.stopping
-        last = last or len(self.domains) == offered.get("RCPTDOMAINMAX")
+        last = last or domains == offered.get("RCPTDOMAINMAX")
         return (yield from channel.converse(relay.give(envelope, load, last=last)))

@@ -140,7 +140,7 @@ def _judge(session: Session, exchange: Exchange, reply: Reply, *, early: bool) -
                 return
         raise AuthRefused(
             f"{hub} ended AUTH {mechanism} too early",
-            "somebody may be playing the mailhub; nothing more was said to it",
+            verdicts.IMPOSTOR,
             reply=reply,
         )
     if reply.code >= 500 and reply.code != 503:

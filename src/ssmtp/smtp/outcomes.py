@@ -164,7 +164,7 @@ class Ledger:
             )
         last = self.content
         if unwanted and (last is None or last.code >= 400):
-            self.result.outcomes.clear()
+            self._unsay()
             raise Plainer
 
     def settle(self) -> None:
@@ -217,6 +217,8 @@ class Ledger:
         session = self.session
         name = escaped(str(session.facts.envelope.recipients[number]))
         failure = verdicts.rcpt_refused(session, name, reply)
+        if self._is_one_too_many(number, reply):
+            failure = verdicts.rcpt_later(session, name, reply)
         if isinstance(failure, AuthRefused) and not verdicts.wants_auth(reply):
             # It condemns neither the account nor the other recipients.
             failure = RecipientRefused(failure.what, failure.next_step, reply=reply)
@@ -224,6 +226,11 @@ class Ledger:
         failure.recipient = name
         failure.phase = phases.RCPT.name
         return failure
+
+    def _is_one_too_many(self, number: int, reply: Reply) -> bool:
+        """Tell a 552 that wants a transaction of its own (RFC 5321 §4.5.3.1.10)."""
+        old = reply.code == 552 and reply.status in (None, "5.5.3")
+        return old and any(map(positive, self.rcpts[:number]))
 
     # -- when it did not go through
 
@@ -251,10 +258,14 @@ class Ledger:
             return
         if first is not None and not positive(first) and not result.odd:
             if not any(map(positive, self.rcpts)):
-                result.outcomes.clear()
+                self._unsay()
                 self._mail_refused(first)
                 result.usable = False
                 return
+        last = self.rcpts[-1] if self.rcpts and self.content is None else None
+        if last is not None and last.code == 421 and not result.odd:
+            # It ended the session there: what we wrote behind it was not read.
+            session.stage, broken.answer = "transaction", last
         failure = verdicts.broken(session, broken)
         failure.phase = session.phase.name
         result.busy = session.stage == "transaction"
@@ -263,11 +274,8 @@ class Ledger:
     def _rest(self, failure: Failure) -> None:
         """Give every open recipient the same outcome, but for clear refusals."""
         result = self.result
-        known = {
-            outcome.number: outcome
-            for outcome in result.outcomes
-            if isinstance(outcome.failure, InputRefused)
-        }
+        self._unsay()
+        known = {outcome.number: outcome for outcome in result.outcomes}
         believed = not result.odd and self.mail is not None and positive(self.mail)
         for number, whole in enumerate(self._numbers):
             why = None
@@ -276,6 +284,11 @@ class Ledger:
             why = why or failure
             known[whole] = Outcome(whole, _state(why), _text(why), why)
         result.outcomes = [known[number] for number in sorted(known)]
+
+    def _unsay(self) -> None:
+        """Take back all outcomes but refusals of our own, which no reply has made."""
+        kept = [o for o in self.result.outcomes if isinstance(o.failure, InputRefused)]
+        self.result.outcomes = kept
 
     def _every(self, failure: Failure) -> None:
         for number in range(len(self._numbers)):

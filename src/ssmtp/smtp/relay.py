@@ -22,11 +22,13 @@ Rules
    out before. Where replies have status codes, those of MAIL and RCPT (x.1.y) cannot
    pass for that of the content.
 3. A connection that ends where RSET was to be answered is no witness. Then it takes a
-   queue id, or such a status, to believe the acceptance.
+   queue id, or such a status, to believe the acceptance, unless all was asked one by
+   one: then nothing but the content was left to be answered.
 4. After a doubt that the replies themselves raised, a mailhub is taken for odd:
    `careful` connections carry one message, in steps, with QUIT behind it.
 5. What fails before MAIL was answered on a connection that had worked only says that
-   the connection had grown old (`stale`), and nothing about the message.
+   the connection had grown old (`stale`), and nothing about the message. So does a
+   demand to log in: a token of OAuth has its time.
 """
 
 from __future__ import annotations
@@ -165,6 +167,7 @@ class Transaction:
         fails with (`SystemTrouble`, `Bug`).
         """
         session, relay, ledger = self._session, self._relay, self._ledger
+        result = ledger.result
         session.stage = "transaction"
         session.polite = False
         try:
@@ -184,12 +187,13 @@ class Transaction:
         if ledger.mail is not None:
             old = relay.done > 0
             relay.done += 1
-            if ledger.mail.code == 421 and old and not ledger.result.odd:
-                ledger.result.outcomes.clear()
-                ledger.result.stale = True
+            ended = ledger.mail.code == 421 or result.trouble is not None
+            if ended and old and not result.odd:
+                result.outcomes.clear()
+                result.trouble, result.stale = None, True
         session.stage = "session"
-        ledger.result.outcomes.sort(key=lambda outcome: outcome.number)
-        return ledger.result
+        result.outcomes.sort(key=lambda outcome: outcome.number)
+        return result
 
     def _transact(self) -> Talk:
         relay, session, ledger = self._relay, self._session, self._ledger
@@ -317,8 +321,8 @@ class Transaction:
         try:
             yield from self._ask_witness()
             yield from self._nothing_more()
-        except OutOfStep:
-            if not self._is_certain():
+        except OutOfStep as odd:
+            if not self._is_certain() and not (yield from self._says_it_again(odd)):
                 raise
             self._ledger.result.usable = False
 
@@ -329,6 +333,18 @@ class Transaction:
         assert mail is not None
         assert reply is not None
         return positive(reply) and is_no_envelope_reply(reply, (mail, *ledger.rcpts))
+
+    def _says_it_again(self, odd: OutOfStep) -> Generator[Any, Any, bool]:
+        """Hear whether what is too much are acceptances, one for each as LMTP has it.
+
+        Whichever of them is the answer to the content, it was taken.
+        """
+        ledger, broken = self._ledger, odd.__cause__
+        if not isinstance(broken, Broken) or broken.answer is None:
+            return False
+        rest = yield from self._session.rest(len(ledger.rcpts) - 1)
+        said = (ledger.content, broken.answer, *rest)
+        return all(r is not None and positive(r) and r.code != 221 for r in said)
 
     def _one_flight(self, content: Content, mail: bytes, rcpts: list[bytes]) -> Talk:
         """MAIL RCPT… BDAT LAST RSET at once."""
@@ -390,8 +406,9 @@ class Transaction:
             yield Flight(lines.RSET, RESET)
         except Broken as broken:
             if broken.garbled or broken.answer is not None:
-                raise OutOfStep(broken.words) from broken
-            self._believe(broken.words, ())
+                reply = self._ledger.content
+                raise OutOfStep(f"said {reply}, and then {broken.words}") from broken
+            self._believe(broken.words, (), ended=not broken.late)
             return
         yield from self._witness(())
 
@@ -415,7 +432,7 @@ class Transaction:
         except Broken as broken:
             if broken.garbled or broken.answer is not None:
                 raise OutOfStep(f"said {reply}, and then {broken.words}") from broken
-            self._believe(broken.words, before)
+            self._believe(broken.words, before, ended=not broken.late)
             return
         if closing.code == 421:
             self._believe(f"said {closing}", before)
@@ -426,13 +443,17 @@ class Transaction:
             self._relay.dirty = False
             result.usable = usable
 
-    def _believe(self, words: str, before: tuple[Reply, ...]) -> None:
+    def _believe(
+        self, words: str, before: tuple[Reply, ...], *, ended: bool = False
+    ) -> None:
         """Let a lone acceptance stand if it cannot have been anything else."""
         reply, receipt = self._ledger.content, self._ledger.result.receipt
         assert reply is not None
         self._ledger.result.usable = False
         if not positive(reply) or (receipt is not None and receipt.queue_id):
             return
+        if ended and not self._relay.pipelining and reply.code != 221:
+            return  # nothing else was asked, as on the direct road
         if not before or not is_no_envelope_reply(reply, before):
             raise OutOfStep(f"said {reply}, and then {words}")
 

@@ -437,7 +437,7 @@ class Session:
         known = set(_COMMANDS)
         if not self.rules.starttls:
             known.discard("STARTTLS")
-        if not self.rules.mechanisms:
+        if not self.rules.users:
             known.discard("AUTH")
         lines = ["commands: " + " ".join(sorted(known)), "RFC 5321 tells the rest"]
         self._say(214, "2.0.0", lines)

@@ -96,7 +96,9 @@ def written(session: Session, offers: Offers) -> tuple[Content, bytes, list[byte
     mail = f"MAIL FROM:<{path.path(utf8) if path is not None else ''}>"
     if "SIZE" in offered and not facts.bare:
         mail += f" SIZE={content.size}"
-    if eightbit and (content.eightbit or utf8 or envelope.body == "8BITMIME"):
+    # What an agent of ours is told of the body, it would tell the mailhub.
+    wide = utf8 and facts.handoff is None
+    if eightbit and (content.eightbit or wide or envelope.body == "8BITMIME"):
         mail += " BODY=8BITMIME"
     if utf8:
         mail += " SMTPUTF8"

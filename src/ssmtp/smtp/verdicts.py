@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ssmtp.smtp.steps import Broken
 
 LATER = "try again later"
+IMPOSTOR = "somebody may be playing the mailhub; nothing more was said to it"
 
 
 def positive(reply: Reply) -> bool:
@@ -93,8 +94,13 @@ def rcpt_refused(session: Session, name: str, reply: Reply) -> Failure:
             reply=reply,
         )
     if reply.code >= 400:
-        return _later(session, f"does not take {name} now", reply)
+        return rcpt_later(session, name, reply)
     return _later(session, "answered RCPT with what makes no sense", reply)
+
+
+def rcpt_later(session: Session, name: str, reply: Reply) -> Failure:
+    """Return what it means that a recipient is not taken now."""
+    return _later(session, f"does not take {name} now", reply)
 
 
 def data(session: Session, reply: Reply) -> Failure:
@@ -154,7 +160,12 @@ def broken(session: Session, broken: Broken) -> Failure:
         return Deferred(f"{hub} {words}", LATER, reply=answer)
     step = LATER
     if phase is phases.TLS and (answer is not None or broken.garbled):
-        step = "set UseSTARTTLS=Yes as well if this port begins in clear, as 587 does"
+        # Behind STARTTLS it is no wrong port, but somebody on the way (CVE-2011-0411).
+        step = IMPOSTOR
+        if session.facts.tls == "implicit":
+            step = (
+                "set UseSTARTTLS=Yes as well if this port begins in clear, as 587 does"
+            )
     elif "certificate required" in broken.words:
         # RFC 8446 §6.2: in TLS 1.3 this comes when we think that all is well.
         step = "set UseTLSCert and TLSCert"
