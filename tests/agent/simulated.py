@@ -166,7 +166,7 @@ class Connection:
     """A channel and a relay in one."""
 
     careful = False
-    done = 0
+    done = size = 0
 
     def __init__(self, world: World) -> None:
         self.world = world

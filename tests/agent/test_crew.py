@@ -336,6 +336,27 @@ def test_password_refused_to_a_mate(post: Post, gate: Gate) -> None:
     assert dict.fromkeys({"first", *EVERYTHING}, 1) == arrived(post)
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_another_mailhub_in_a_drain(post: Post, gate: Gate, asked: bool) -> None:
+    """A new Mailhub= holds for the next message of each process."""
+    fill(post)
+    sender, _ = both_carry(post)
+    begun = {name for names in carried(post).values() for name in names}
+    other = Mailhub()
+    other.start()
+    often = "MessagesPerConnection=100000"
+    post.configure("Connections=4", often, mailhub=f"127.0.0.1:{other.port}")
+    if asked:
+        os.kill(sender, signal.SIGHUP)
+    until(lambda: len(other.mails) > 1)
+    gate.opened.set()
+    post.drained()
+    other.stop()
+
+    assert len(begun) == len(post.hub.mails)
+    assert MANY - len(begun) == len(other.mails)
+
+
 def test_trouble_of_a_mate(post: Post, gate: Gate) -> None:
     """What a mate met with has the exit code that the direct way has for it."""
     gate["GREETING"] = "554 5.3.2 no mail here"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +18,11 @@ from ssmtp.agent.sender import Sender
 from ssmtp.agent.site import AUTH_PAUSE, HOUR, LONGEST_PAUSE, STUMBLES, Site
 from ssmtp.errors import AuthRefused, ConfigError, NetworkTrouble, SiteTrouble
 from ssmtp.smtp.reply import Reply
+from ssmtp.smtp.sasl import Credentials
 from ssmtp.spool.queue import NoSpace
+from ssmtp.values import Secret
 from tests.agent.simulated import DAY, World
+from tests.unit.relaying import Hub, Warm
 
 LIFE = 5 * DAY
 
@@ -114,6 +119,9 @@ def test_nudges() -> None:
     assert 30 == site.next_try
     site.nudge(21, hard=True)
     assert 21 == site.next_try
+    site.failed(21, NetworkTrouble("down"), 0.5)
+    site.nudge(21.1, hard=True)
+    assert 22 == site.next_try
 
     site.failed(40, refused(), 0.0)
     site.nudge(41, hard=True)
@@ -196,6 +204,25 @@ def test_our_own_refusal_is_no_try() -> None:
 
     assert "configuration" == site.kind
     assert not site.refusals
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer"),
+    [("PLAIN", "334 "), ("LOGIN", "334 VXNlcm5hbWU6"), ("SCRAM-SHA-256", "334 cj14")],
+)
+def test_a_login_that_we_break_off_is_a_try(offer: str, answer: str) -> None:
+    """A mailhub that was told the password, or a proof, is told twice an hour."""
+    known = Credentials("me", lambda: Secret("secret"))
+    hub = Hub((f"AUTH {offer}",), {"AUTH": answer, "bWU=": answer, "c2VjcmV0": answer})
+    with pytest.raises(AuthRefused) as caught:
+        Warm(hub, credentials=known, private=True, nonce="nonce")
+    site = Site(("h:25",))
+    site.failed(0, caught.value, 0.5)
+
+    assert "*" == hub.said[-1]
+    assert "auth" == site.kind
+    site.nudge(60, hard=True)
+    assert not site.may_open(AUTH_PAUSE - 1, 0, 0, 4)
 
 
 def test_restarts_try_no_password_more_often() -> None:
@@ -440,16 +467,24 @@ def test_what_is_held_owes_no_report(
     assert [] == world.tries("<1@x>")
 
 
-def test_quarantine_waits_for_the_disk(world: World) -> None:
+def test_quarantine_waits_for_the_disk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What cannot be put into failed/ is not said to be there, and stays."""
     name = world.add("<1@x>")
+    rename = os.rename
+
+    def broken(source: str, to: str, **more: Any) -> None:
+        if source == name:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, to, **more)
+
     for _ in range(3):
         claim = world.queue.claim(name)
         assert claim is not None
         claim.begin()
         claim.release()
-    failed = Path(world.queue.path, "failed")
-    failed.rmdir()
+    monkeypatch.setattr(os, "rename", broken)
     world.run(300)
 
     assert ["<1@x>"] == world.left()
@@ -686,6 +721,25 @@ def test_who_flushes_without_end(world: World, monkeypatch: pytest.MonkeyPatch) 
 
     assert [0, 20] == [round(at) for at in world.tries("<1@x>")]
     assert 1 <= len(searches) <= 2
+
+
+def test_wishes_without_end(world: World) -> None:
+    """Whoever wishes a try again and again gets twenty, and then one in a while."""
+    world.judge = lambda name: "451 4.2.0 later"
+    world.add("<1@x>")
+
+    def then(sender: Sender) -> None:
+        (name,) = world.queue.ids()
+        for second in range(10, 2600):
+            world.at(second, lambda: sender._heard({"flush": name}))
+
+    world.run(2600, then)
+
+    tries = world.tries("<1@x>")
+    assert 20 < len([at for at in tries if at < 60]) < 40
+    late = [at for at in tries if at > 2000]
+    assert 8 < len(late)
+    assert all(55 < b - a < 65 for a, b in itertools.pairwise(late))
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -20,7 +20,7 @@ import pytest
 import trustme
 
 from ssmtp import journal
-from ssmtp.agent import aftermath, lookout, status
+from ssmtp.agent import aftermath, lookout, loop, status
 from ssmtp.agent.link import Switchboard
 from ssmtp.agent.sender import Sender
 from ssmtp.errors import RecipientRefused
@@ -53,11 +53,13 @@ def test_drain(post: Post) -> None:
     assert [] == post.entries(failed=True)
 
 
-def test_queue_that_was_removed(post: Post) -> None:
-    """Without its queue the sender ends: the next one finds what comes from now on."""
+@pytest.mark.parametrize("part", ["queue", "failed", "corrupt"])
+def test_queue_that_was_removed(post: Post, part: str) -> None:
+    """Without its queue the sender ends: the next one finds what comes from now on,
+    and puts away what it cannot send."""
     process = post.start()
     until((post.spool / "site.json").exists)
-    shutil.rmtree(post.spool / "queue")
+    shutil.rmtree(post.spool / part)
     process.send_signal(signal.SIGHUP)
 
     assert 75 == process.wait(30)
@@ -166,6 +168,21 @@ def test_limit_of_domains(tmp_path: Path) -> None:
         told = [{*re.findall(r"to:<.*@(.*)>", text.lower())} for text in sessions]
         assert all(1 <= len(domains) <= 2 for domains in told)
         assert 5 == sum(len(mail.recipients) for mail in post.hub.mails)
+
+
+def test_limit_of_domains_after_what_is_too_large(tmp_path: Path) -> None:
+    """The domains of a message that the mailhub was not told of count for nothing."""
+    offers = ("PIPELINING", "CHUNKING", "SIZE 2000", "LIMITS RCPTDOMAINMAX=1")
+    with sending.post(tmp_path, extensions=offers) as post:
+        post.configure("Connections=1")
+        post.add("m0", "a@x.test", body=b"x" * 70 + b"\r\n" * 2000, notify="NEVER")
+        post.add("m1", "b@y.test", "c@z.test")
+        with post.sender():
+            post.drained()
+
+        sessions = "\n".join(post.hub.commands).split("EHLO")[1:]
+        told = [{*re.findall(r"TO:<.*@(.*)>", text)} for text in sessions]
+        assert [{"y.test"}, {"z.test"}] == sorted(told, key=str)
 
 
 def test_one_verdict_on_several_transactions(tmp_path: Path) -> None:
@@ -457,6 +474,104 @@ def test_restored_configuration_is_tried_soon(
         until(lambda: post.queue.count() == 0, 10)
 
 
+@pytest.mark.parametrize("source", ["AuthPass", "AuthPassFile", "AuthPassCredential"])
+def test_password_that_was_mended_before_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """Who corrects the password and starts the sender anew waits for no pause.
+
+    Who writes it as it was does: accounts are locked that way.
+    """
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+
+    def write(post: Post, password: str) -> None:
+        given = password
+        if source != "AuthPass":
+            given = str(tmp_path / "password")
+            Path(given).write_text(f"{password}\n")
+            Path(given).chmod(0o600)
+        if source == "AuthPassCredential":
+            given = "password"
+        post.configure("AuthUser=me", f"{source}={given}")
+
+    with sending.post(tmp_path, users={"me": "right-54321"}) as post:
+        post.add("m0")
+        for tries in (1, 2, 2, 2):
+            write(post, "wrong-54321")  # as long: so its mark is surely another
+            with post.sender() as sender:
+                until(lambda: sender.default.jobs)
+                until(lambda n=tries: len(post.site().get("refusals", ())) == n)  # type: ignore[misc]
+        write(post, "right-54321")
+        with post.sender():
+            until(lambda: post.queue.count() == 0, 10)
+
+        assert 3 == sum(said.startswith("AUTH") for said in post.hub.commands)
+
+
+def test_larger_limit(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A RateLimit= that was raised holds before the time of the old one is over."""
+    monkeypatch.setattr("ssmtp.agent.changes.EVERY", 0.1)
+    post.configure("RateLimit=1/day")
+    for number in range(3):
+        post.add(f"m{number}")
+    with post.sender() as sender:
+        until(lambda: post.hub.mails and sender.rate.wait(loop.boottime()))
+        post.configure("RateLimit=3/day")
+        until(lambda: len(post.hub.mails) == 3, 10)
+
+
+def test_limit_for_warm_connections(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A RateLimit= that is new holds for a connection that is open, too."""
+    monkeypatch.setattr("ssmtp.agent.changes.EVERY", 0.1)
+    post.add("m0")
+    with post.sender() as sender:
+        post.drained()
+        post.configure("RateLimit=2/day")
+        until(lambda: sender.config.rate_limit)
+        for number in range(1, 4):
+            post.add(f"m{number}")
+        sender.loop.post(sender.look)
+        until(lambda: len(post.hub.mails) == 3, 10)
+        until(lambda: sender.rate.wait(loop.boottime()))
+
+    assert 1 == post.queue.count()
+
+
+def test_what_is_given_up_is_logged(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the time of a message is over the log says so, not only "not now"."""
+    said: list[str] = []
+    monkeypatch.setattr(Sender, "note", lambda self, words, bad: said.append(words))
+    post.configure("QueueLifetime=1m")
+    post.hub.replies["RCPT#1"] = "451 4.7.1 not now"
+    name = post.add("old", time=int(time.time()) - 120)
+    claim = post.queue.claim(name)
+    assert claim is not None
+    claim.settle([(0, "deferred", "451 4.7.1 not now")], time.time() - 1)
+    claim.release()
+    with post.sender():
+        until(lambda: post.entries(failed=True) and not post.entries())
+
+    assert [f"{name} was given up: it has waited for too long (QueueLifetime)"] == said
+
+
+def test_token_that_expires(tmp_path: Path) -> None:
+    """A warm connection that has to log in again is left for another, without delay."""
+    with sending.post(tmp_path, users={"me": "pw-12345"}) as post:
+        post.configure("AuthUser=me", "AuthPass=pw-12345", "Connections=1")
+        post.hub.replies["MAIL#2"] = "530 5.7.0 the token has expired"
+        for number in range(3):
+            post.add(f"m{number}")
+        with post.sender():
+            until(lambda: post.queue.count() == 0, 10)
+
+        assert 3 == post.hub.connections
+        assert [] == post.site()["refusals"]
+
+
 def test_new_password_before_a_burst(tmp_path: Path) -> None:
     """A burst of messages tries a password once that was changed since it worked."""
     with sending.post(tmp_path, users={"me": "pw-12345"}) as post:
@@ -594,6 +709,21 @@ def test_own_mailhub_while_others_are_away(post: Post) -> None:
         post.add("m3", mailhubs=[f"127.0.0.1:{post.hub.port}"])
         sender.loop.post(sender.look)
         until(lambda: ["m3"] == subjects(post.hub), 10)
+
+
+def test_many_for_another_mailhub_that_is_away(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait for a mailhub of their own, the others are found."""
+    for name, number in (("AT_ONCE", 20), ("LOOK_BELOW", 10), ("SEEN_MOST", 50)):
+        monkeypatch.setattr(lookout, name, number)
+    for number in range(12):
+        post.add(f"m{number}", mailhubs=["127.0.0.1:1"])
+    with post.sender() as sender:
+        until(lambda: ("127.0.0.1:1",) in sender.pools)
+        until(lambda: sender.pools["127.0.0.1:1",].site.kind)
+        post.add("other")
+        until(lambda: ["other"] == subjects(post.hub), 10)
 
 
 def test_stale_connection(post: Post) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -439,6 +441,25 @@ def _alive(pid: int) -> bool:
             return stat.read().split()[2] not in "ZX"
     except OSError:
         return False
+
+
+def test_command_whose_caller_ends(tmp_path):
+    """Who ends while another thread waits for the command leaves none behind."""
+    told = tmp_path / "pid"
+    shell = f"echo $$ >{told}.new; mv {told}.new {told}; exec sleep 600"
+    words = (
+        "import sys, threading, time; from pathlib import Path;"
+        "sys.path.insert(0, sys.argv[1]);"
+        "from ssmtp.credentials import command;"
+        "run = lambda: command.read(['sh', '-c', sys.argv[2]]);"
+        "threading.Thread(target=run, daemon=True).start()\n"
+        "while not Path(sys.argv[3]).exists(): time.sleep(0.01)"
+    )
+    source = str(Path(command_module.__file__).parents[2])
+    subprocess.run([PYTHON, "-c", words, source, shell, str(told)], timeout=20)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
 
 
 def test_command_with_something_in_the_background(monkeypatch):

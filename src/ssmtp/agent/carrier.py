@@ -17,7 +17,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ssmtp import configfile, journal
-from ssmtp.agent import aftermath, notices, receipts
+from ssmtp.agent import aftermath, notices, receipts, schedule
 from ssmtp.agent.commits import Commits
 from ssmtp.agent.loop import Loop, boottime
 from ssmtp.agent.pool import LEAVE, Pool, Worker
@@ -123,7 +123,13 @@ class Carrier:
     def is_early(self, entry: Entry) -> bool:
         """Tell whether a message is to wait for its time, which nobody cut short."""
         now = time.time()
-        return now < entry.next <= now + LONGEST and entry.id not in self.forced
+        if not now < entry.next <= now + LONGEST:
+            return False
+        return entry.id not in self.forced or self.wish_pause(entry) > 0
+
+    def wish_pause(self, entry: Entry) -> float:
+        """Return the seconds until it may be tried because somebody wishes that."""
+        return schedule.wish_pause(time.time(), entry.last_try, entry.rounds)
 
     def begins(self, claim: Claim) -> bool:
         """Note that a message is on its way; True if that is news for its file."""
@@ -142,16 +148,19 @@ class Carrier:
         seconds: float,
         *,
         confirms: bool = True,
+        size_most: int = 0,
     ) -> Talk:
         """Make what became of a message durable, then tell it.
 
-        `confirms`: the mailhub tells of a delivery who wishes that.
+        `confirms`: the mailhub tells of a delivery who wishes that. `size_most` is how
+        many octets it takes, 0 if it did not say.
         """
         entry, config, queue = claim.entry, self.config, self.queue
         now, chance = time.time(), random.random()
         made = aftermath.plan(
             entry, result.outcomes, config, now, chance, confirms=confirms
         )
+        made.size_most = size_most
         doubt = any(outcome.state == DOUBT for outcome in result.outcomes)
         all_sent = made.sends_all(entry)
         if doubt:
@@ -181,6 +190,9 @@ class Carrier:
                 self.plan_look(time.time())
         if not doubt:
             self._log(entry, result, made, hub, seconds)
+        if any(state == aftermath.EXPIRED for _, state, _ in made.records):
+            words = "was given up: it has waited for too long (QueueLifetime)"
+            self.note(f"{entry.id} {words}", bad=True)
         states = Counter(
             SENT if state == aftermath.RELAYED else state
             for _, state, _ in made.records

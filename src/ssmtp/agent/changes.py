@@ -6,17 +6,21 @@ they are why it does so soon.
 
 from __future__ import annotations
 
+import binascii
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
 
 from ssmtp.agent.loop import boottime
+from ssmtp.credentials.file import credential
+from ssmtp.errors import Failure
 
 if TYPE_CHECKING:
     from ssmtp.agent.sender import Sender
 
 SET_BACK = 30.0  # seconds by which a clock is set back when it has not only drifted
-EVERY = 10.0  # seconds between two looks whether a mistake was mended
+EVERY = 10.0  # seconds between two looks at the configuration
 
 
 class Changes:
@@ -44,20 +48,36 @@ class Changes:
         if seconds > SET_BACK:
             self.sender.lookout.flush()
 
+    def soon(self) -> None:
+        """Have the configuration looked at with the next look."""
+        self._at = 0.0
+
     def _mended(self, now: float) -> None:
-        """Try a mailhub soon that was in trouble when the configuration changed."""
-        pools = self.sender.pools.values()
-        troubled = [pool for pool in pools if pool.site.kind and not pool.opening]
-        if not troubled or now < self._at:
-            return
+        """Follow a configuration that has changed; try soon what was in trouble."""
+        sender = self.sender
+        if now < self._at or sender.default.opening or sender.crew.turnstile.busy:
+            return  # what was begun with the one before may still be refused
         self._at = now + EVERY
-        stamps = self.sender.stamps()
-        if stamps == self.stamps:
-            return
-        self.stamps = stamps
-        if self.is_another():
-            for pool in troubled:
-                pool.site.mended(now)
+        stamps = sender.stamps()
+        if stamps != self.stamps:
+            self.stamps = stamps
+            if self.is_another():
+                for pool in sender.pools.values():
+                    pool.site.mended(now)
+        with contextlib.suppress(Failure):  # which is told once somebody connects
+            sender.fresh_config()
+
+    def missed(self, mark: object) -> bool:
+        """Tell whether it was changed since another run has left this mark of it."""
+        return isinstance(mark, int) and mark != self.mark
+
+    @property
+    def mark(self) -> int:
+        """What the next run knows the configuration by that was followed last.
+
+        An octet is enough to see most changes, and too little to tell a password by.
+        """
+        return self._contents & 0xFF
 
     def is_another(self) -> bool:
         """Tell whether what was written anew is not what it was, and note it."""
@@ -67,13 +87,17 @@ class Changes:
     def _digest(self) -> int:
         """Return what tells one configuration, and one password, from another."""
         config = self.sender.config
-        texts = []
+        digest = 0
         for path in filter(None, (config.path, config.auth_pass_file)):
             if not os.path.isfile(path):
                 continue  # a pipe gives what it has but once
             try:
                 with open(path, "rb") as file:
-                    texts.append(file.read())
+                    digest = binascii.crc32(file.read(), digest)
             except OSError:
-                texts.append(b"")
-        return hash(tuple(texts))
+                pass
+        if config.auth_pass_credential:
+            with contextlib.suppress(Failure):
+                secret = credential(config.auth_pass_credential)
+                digest = binascii.crc32(os.fsencode(secret), digest)
+        return digest

@@ -7,6 +7,7 @@ found again that way.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ class Lookout:
         # What a flush has found so far, None while there is none; and where it goes on.
         self._flushed: set[str] | None = None
         self._after: tuple[float, str] | None = None
+        # What is wished too soon, and from when on it may be tried.
+        self._put_off: dict[str, float] = {}
+        self._put_off_until = math.inf
         # Whose mail is being looked for, and whether that is wished once more.
         self._wishes: dict[int, bool] = {}
         self._stamp = -1
@@ -57,6 +61,23 @@ class Lookout:
         """Forget a message."""
         self.seen.discard(name)
         self._sorted.discard(name)
+
+    def put_off(self, name: str, seconds: float) -> None:
+        """Have a message tried in so many seconds, for somebody wishes that."""
+        if len(self._put_off) < SEEN_MOST:
+            at = self._put_off.setdefault(name, boottime() + seconds)
+            self._put_off_until = min(self._put_off_until, at)
+
+    def _wished(self, now: float) -> None:
+        """Have tried what was wished too soon, and is not so any more."""
+        if now < self._put_off_until:
+            return
+        ripe = [name for name, at in self._put_off.items() if at <= now]
+        for name in ripe:
+            del self._put_off[name]
+            self.sender.forced.add(name)
+            self.add(name)
+        self._put_off_until = min(self._put_off.values(), default=math.inf)
 
     # -- when to look
 
@@ -99,9 +120,10 @@ class Lookout:
     def until(self, now: float) -> float:
         """Return when to look again."""
         every = GLANCE_EVERY if self.sender.ear.path is None else LOOK_EVERY
+        until = max(min(now + every, self._put_off_until), now)
         if self._looking or len(self.seen) > LOOK_BELOW:
-            return now + every
-        return min(now + every, max(self._look_at, now))
+            return until
+        return min(until, max(self._look_at, now))
 
     def look(self, now: float) -> None:
         """Look through the queue when it is time for that.
@@ -109,7 +131,10 @@ class Lookout:
         Raises SystemTrouble when it was removed.
         """
         sender = self.sender
-        most = SEEN_MOST - AT_ONCE if sender.default.site.kind else LOOK_BELOW
+        self._wished(now)
+        # What waits for a mailhub that is away is in the way of nobody.
+        away = any(pool.site.kind for pool in sender.pools.values())
+        most = SEEN_MOST - AT_ONCE if away else LOOK_BELOW
         if self._looking or len(self.seen) > most:
             return
         if now < self._look_at:

@@ -6,6 +6,7 @@ mailhub on its own: the first trouble goes to the sender, with all that has not 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
@@ -108,6 +109,8 @@ class Mate(Carrier):
             self._word["recalled"] = True
         elif "again" in word:
             self._read_again = True
+            with contextlib.suppress(Failure):  # which is told once somebody connects
+                self.fresh_config()
         elif "turn" in word and self._asks is not None:
             self._may = word["turn"]
             if not self._may:

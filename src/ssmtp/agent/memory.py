@@ -63,6 +63,7 @@ class Memory:
                 "last_sent": sender.last_sent,
                 "rate": sender.rate.record(now, wall),
                 "rate_until": math.ceil(wall + pause) if pause else None,
+                "configuration": sender.changes.mark,
                 "sites": self._sites(now, wall),
             },
             indent=1,
@@ -99,7 +100,10 @@ class Memory:
             path = os.path.join(sender.queue.path, status.NAME)
             with open(path, "rb") as file:
                 found = json.load(file)
+            mended = sender.changes.missed(found.get("configuration"))
             for record in found["sites"]:
+                if mended:
+                    record["refusals"] = []  # it is another password, perhaps
                 self.records[tuple(record["mailhubs"])] = record
             # Known here and not by `changes`: it was set back in between.
             sender.changes.set_back(found["time"] - time.time())

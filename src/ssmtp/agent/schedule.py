@@ -22,6 +22,11 @@ from __future__ import annotations
 # the first tries have failed).
 PAUSES = (60, 300, 900, 1800, 3600, 7200, 10800, 14400)
 JITTER = 0.2  # share of a pause, both ways, so that tries do not come in herds
+# Who wishes a try before its time has so many of one message without a pause. Then each
+# is a second longer, up to a minute: nobody has a mailhub asked, and a disk written to,
+# without end.
+AT_WILL = 20
+WISH_PAUSE = 60.0
 # A try that comes later than that after its time says that the clock jumped, or that
 # nobody could try. It is longer than the longest pause.
 LATE = 8 * 3600.0
@@ -31,6 +36,15 @@ def pause(tries: int, chance: float) -> float:
     """Return the seconds until the next try, after so many; `chance` is 0.0 to 1.0."""
     planned = PAUSES[min(max(tries, 1), len(PAUSES)) - 1]
     return planned * (1 + JITTER * (2 * chance - 1))
+
+
+def wish_pause(now: float, last_try: float, tries: int) -> float:
+    """Return the seconds until a try that somebody wishes may be made, after so many.
+
+    `last_try` is when the latest began.
+    """
+    pause = min(max(tries - AT_WILL, 0), WISH_PAUSE)
+    return min(max(last_try + pause - now, 0.0), pause)
 
 
 def next_try(

@@ -151,6 +151,7 @@ class Sender(Carrier):
         if self.look_wanted:
             self.look_wanted = False
             self._read_again = True
+            self.changes.soon()
             self.crew.read_again()
             self.flush()
         if self.stop_wanted and not self.stopping:
@@ -258,6 +259,8 @@ class Sender(Carrier):
         """Tell whether a message is to be sent here and now; else see to it."""
         entry = claim.entry
         if self.is_early(entry):
+            if claim.id in self.forced:
+                self.lookout.put_off(claim.id, self.wish_pause(entry))
             if aftermath.warning_due(entry, self.config, time.time()):
                 self._see_to(unsent.finish(self, claim, pool, warn=True))
                 return False
@@ -379,6 +382,8 @@ class Sender(Carrier):
     def configured(self, changed: bool) -> None:
         """Do what follows from a configuration that was read again."""
         self.rate.change(self.config.rate_limit)
+        if changed:
+            self.crew.read_again()
         if changed and self.changes.is_another():
             # Whoever changed it wants to see whether it works now. Only asking for
             # everything to be tried is not enough: accounts are locked that way.

@@ -29,9 +29,11 @@ from ssmtp.errors import (
     SystemTrouble,
     UnknownHost,
 )
+from ssmtp.smtp.phases import AUTH
 
 FIRST_PAUSE = 10.0  # seconds; also the least between two probes for new messages
 LONGEST_PAUSE = 900.0
+LEAST_PAUSE = 1.0  # between two probes, whoever asks for them
 AUTH_PAUSE = 1800.0
 AUTH_MOST = 2  # refusals in an hour
 HOUR = 3600.0
@@ -173,7 +175,7 @@ class Site:
             return
         if hard:
             self.tries = 0
-            self.next_try = now
+            self.next_try = max(now, self._last_try + LEAST_PAUSE)
         else:
             self.next_try = min(self.next_try, self._last_try + FIRST_PAUSE)
         self._wait_for_auth()
@@ -251,8 +253,10 @@ def _ago(value: object, wall: float) -> float:
 def kind_of(failure: Failure) -> str:
     """Return what sort of trouble a failure before MAIL is."""
     if isinstance(failure, AuthRefused):
-        # What was refused by ourselves was said to nobody.
-        return "auth" if failure.reply is not None else "login"
+        # What we refuse before AUTH was tried on nobody. Who breaks AUTH off has said
+        # the password, or its proof, to a mailhub that may count tries.
+        said = failure.reply is not None or failure.phase == AUTH.name
+        return "auth" if said else "login"
     if isinstance(failure, (ConfigError, Bug)):
         return "configuration"
     if isinstance(failure, (NetworkTrouble, UnknownHost)):

@@ -36,7 +36,8 @@ def read(spool: str) -> Any:
         return None
     if not isinstance(found, dict):
         return None
-    found.pop("rate", None)  # is the sender's own, and long
+    for name in ("rate", "configuration"):
+        found.pop(name, None)  # is the sender's own
     sites = found.get("sites")
     found["sites"] = [
         one

@@ -17,6 +17,11 @@ class Turnstile:
     def __init__(self) -> None:
         self._line: dict[object, Callable[[], None]] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether anybody has the turn."""
+        return bool(self._line)
+
     def ask(self, who: object, give: Callable[[], None]) -> None:
         """Let somebody have a turn, now or later: `give` is called then."""
         self._line[who] = give

@@ -67,6 +67,7 @@ def read(command: list[str]) -> str:
 
 def _run(command: list[str], shown: str) -> tuple[bytes, bytes, int | None]:
     """Return what the command wrote and its exit status, None when it took too long."""
+    import atexit
     import subprocess
 
     program = expanded(command[0]) if command[0].startswith("~") else command[0]
@@ -87,11 +88,17 @@ def _run(command: list[str], shown: str) -> tuple[bytes, bytes, int | None]:
             f"AuthPassCommand {shown} cannot be started: {reason}",
             "correct the command; it is run without a shell",
         ) from None
+
+    def end() -> None:
+        _end_session(process)
+
+    atexit.register(end)  # the agent waits for it in a thread, and may end meanwhile
     with process:
         try:
             out, err, ended = _listen(process)
         finally:
-            _end_session(process)
+            end()
+            atexit.unregister(end)
     return out, err, process.returncode if ended else None
 
 
