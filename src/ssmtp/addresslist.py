@@ -383,13 +383,11 @@ class _Reader:
         parts: list[str] = []
         last = -1
         for kind, s, e in words:
-            word = unquote(text[s:e]) if kind == "q" else text[s:e]
-            if parts and s == last:
-                parts[-1] += word
-            else:
-                parts.append(word)
+            if parts and s != last:
+                parts.append(" ")
+            parts.append(unquote(text[s:e]) if kind == "q" else text[s:e])
             last = e
-        return " ".join(parts).strip(_BLANKS)
+        return "".join(parts).strip(_BLANKS)
 
     def _comment(self, comments: list[Token]) -> str:
         if not comments:

@@ -114,7 +114,9 @@ def _loopback(value: str) -> tuple[str, int]:
         )
     if not _digits(port) or not 0 < int(port) < 65536:
         raise ValueError(f"needs a port from 1 to 65535, not {shown(port[:40])!r}")
-    return bare, int(port)
+    # As the kernel spells it, so that one address has one name.
+    name = "::1" if ":" in bare else ".".join(str(int(n)) for n in bare.split("."))
+    return name, int(port)
 
 
 def _is_loopback6(host: str, bare: str) -> bool:

@@ -320,10 +320,12 @@ def test_places_of_all_who_have_left_are_free(box):
     box.configure("MaxConnections=3")
     box.start()
     mine = several(box, 2)  # the first process's
+    held = connections(box.process.pid)
     os.seteuid(STRANGERS[0])
     others = several(box, 1)
     os.seteuid(0)
     mine += several(box, 1)
+    until(lambda: connections(box.process.pid) <= held, "it keeps what it has given")
     box.process.send_signal(signal.SIGSTOP)
     for peer in (*others, mine[2]):
         peer.socket.sendall(b"QUIT\r\n")

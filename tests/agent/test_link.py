@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from ssmtp.agent import verbs
 from ssmtp.agent.link import EARLY_MOST, Ear, Switchboard
+from tests.agent.agents import PYTHON, ROOT, Box
+from tests.agent.sending import until
 
 RESCAN = {"flush": None, "rescan": True}
 
@@ -286,3 +290,30 @@ def test_nonsense_is_no_word(tmp_path, line):
 
             assert [{"new": "a"}] == heard(ear, 1)
         ear.close()
+
+
+def test_halves_by_hand_meet_where_the_configuration_says(box):
+    """A sender without `--link` looks beside the socket that `AgentSocket=` names."""
+    box.configure(f"AgentSocket={box.socket}")
+    box.start()
+    sender = subprocess.Popen(
+        [
+            *(PYTHON, "-IS", str(ROOT / "bin" / "ssmtpctl"), "agent", "send"),
+            *("-C", str(box.own), "--spool", str(box.spool)),
+        ],
+        env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(box.place)},
+    )
+    try:
+        until(lambda: _is_connected(box) or sender.poll() is not None)
+        connected = _is_connected(box)
+    finally:
+        sender.terminate()
+        sender.wait(30)
+        box.stop()
+
+    assert connected
+
+
+def _is_connected(box: Box) -> bool:
+    told = verbs.call(str(box.socket), "XSTATUS")
+    return bool(told[0]["sender"] == "connected")

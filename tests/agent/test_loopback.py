@@ -184,6 +184,18 @@ def test_ipv6(box):
     assert "250" == answer[:3]
 
 
+def test_place_that_is_named_twice(box):
+    """A line that says the same again is no second listener."""
+    port = free_port()
+    twice = [f"ListenLoopback={host}:{port}" for host in ("127.0.0.1", "127.0.0.001")]
+    box.configure(*twice, f"ListenIdentity={LOGIN}")
+    box.start()
+    with Peer(("127.0.0.1", port)).greet() as peer:
+        answer = peer.message()[2]
+
+    assert "250" == answer[:3]
+
+
 def test_no_other_address(box, monkeypatch):
     """A socket on another address is refused, even when it is handed over."""
     with socket.socket() as elsewhere:
@@ -278,6 +290,39 @@ def test_socket_that_nobody_can_connect_to(box, kind):
 
     assert 78 == done.returncode
     assert b"a socket was handed over that nobody can connect to" in done.stderr
+
+
+@pytest.mark.parametrize("family", ["AF_UNIX", "AF_VSOCK"])
+def test_socket_of_another_kind(box, family):
+    """A socket of packets, or of virtual machines, is told as no socket for mail."""
+    if family == "AF_UNIX":
+        other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        other.bind(str(box.place / "other"))
+    else:
+        try:
+            other = socket.socket(socket.AF_VSOCK)
+            other.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
+        except OSError:
+            pytest.skip("no sockets of virtual machines here")
+    with other:
+        other.listen()
+        done = _handed(box, other.fileno())
+
+    assert 78 == done.returncode
+    assert b"a socket was handed over that nobody can connect to" in done.stderr
+
+
+def test_socket_is_called_like_the_link(box):
+    """A socket for mail where the halves talk is refused, and not taken away."""
+    path = box.place / "sender.sock"
+    with socket.socket(socket.AF_UNIX) as submit:
+        submit.bind(str(path))
+        submit.listen()
+        done = _handed(box, submit.fileno())
+
+    assert 78 == done.returncode
+    assert b"is where the halves of the agent talk to each other" in done.stderr
+    assert path.is_socket()
 
 
 @pytest.mark.parametrize("count", [1, 7], ids=["no socket", "not even open"])

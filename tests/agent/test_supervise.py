@@ -11,9 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,8 +147,13 @@ def running(
     try:
         yield agent
     finally:
+        halves = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children")
+        pids = halves.read_text().split() if agent.process.poll() is None else []
         agent.process.kill()
         agent.process.wait()
+        for pid in map(int, pids):  # one that is stubborn stays
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         assert agent.process.stdout is not None
         agent.process.stdout.close()
 
@@ -320,6 +327,49 @@ def test_hangup_with_a_wrong_configuration(tmp_path, line, words):
     assert ("220", "220", 0) == (before[:3], after[:3], code)
 
 
+def test_hangup_with_another_place_to_listen(tmp_path):
+    """SIGHUP follows `ListenLoopback`; with a place that cannot be had all stays."""
+    conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
+    conf.write_text("mailhub=127.0.0.1:1\nListenIdentity=nobody\n")
+    words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
+    agent = subprocess.Popen(
+        [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert agent.stderr is not None
+    try:
+        first = _sender(agent, place)
+        agent.stderr.readline()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            there = taken.getsockname()
+            with conf.open("a") as file:
+                file.write(f"ListenLoopback=127.0.0.1:{there[1]}\n" * 2)
+            agent.send_signal(signal.SIGHUP)
+            said = agent.stderr.readline()
+            before = _sender(agent, place)
+        agent.send_signal(signal.SIGHUP)
+        after = _sender(agent, place, first)
+        with Peer(there) as peer:
+            greeting = peer.reply()
+        conf.write_text("mailhub=127.0.0.1:1\n")
+        agent.send_signal(signal.SIGHUP)
+        _sender(agent, place, after)
+        with pytest.raises(ConnectionRefusedError):
+            Peer(there)
+        agent.terminate()
+        code = agent.wait(30)
+    finally:
+        agent.kill()
+        agent.wait()
+        agent.stderr.close()
+
+    assert f"cannot listen at 127.0.0.1:{there[1]}: Address already in use" in said
+    assert (first, "220", 0) == (before, greeting[:3], code)
+
+
 def test_log_that_takes_nothing(tmp_path):
     """An agent whose words cannot be written down, on a full disk say, works on."""
     conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
@@ -344,6 +394,54 @@ def test_log_that_takes_nothing(tmp_path):
         agent.kill()
 
     assert 0 == code
+
+
+def test_reader_of_the_log_hangs(tmp_path):
+    """Who reads standard error and hangs stops neither mail nor a half's next start."""
+    conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
+    conf.write_text("mailhub=127.0.0.1:1\n")
+    words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
+    reads, writes = os.pipe()
+    agent = subprocess.Popen(
+        [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
+        stderr=writes,
+    )
+    try:
+        pid = _sender(agent, place)
+        os.set_blocking(writes, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writes, b"x" * 4096)
+        os.set_blocking(writes, True)
+        conf.write_text("nonsense\n")
+        with Peer(place) as peer:
+            greeting = peer.reply()
+        conf.write_text("mailhub=127.0.0.1:1\n")
+        os.kill(pid, signal.SIGKILL)
+        after = _sender(agent, place, pid)
+        agent.terminate()
+        code = agent.wait(30)
+    finally:
+        os.close(reads)
+        os.close(writes)
+        agent.kill()
+        agent.wait()
+
+    assert pid != after
+    assert ("220", 0) == (greeting[:3], code)
+
+
+def _sender(agent: subprocess.Popen[Any], place: Path, before: int = 0) -> int:
+    """Wait for a sender, another than one before; return its pid."""
+    end = time.monotonic() + 20
+    while True:
+        assert agent.poll() is None
+        assert time.monotonic() < end
+        with contextlib.suppress(SystemTrouble):
+            told = verbs.call(str(place), "XSTATUS", 5)[0]
+            if told["sender"] == "connected" and told["site"]["pid"] != before:
+                return int(told["site"]["pid"])
+        time.sleep(0.02)
 
 
 def test_halves_do_not_outlive_the_supervisor(tmp_path):
@@ -402,6 +500,64 @@ def test_directory_of_root(tmp_path):
     assert b"belongs to uid 0, and the agent runs as uid 64101" in done.stderr
     assert b"chown 64101" in done.stderr
     assert [] == list(place.iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: another user")
+def test_directories_are_made_for_others(tmp_path):
+    """Root's umask keeps nobody out of the places that are made: agent, nor users."""
+    from ssmtp.agent import listening, supervise
+
+    tmp_path.chmod(0o755)
+    before = os.umask(0o077)
+    try:
+        supervise._private_directory(str(tmp_path / "data" / "q" / "spool"), (1, 1))
+        path = tmp_path / "mail" / "run" / "submit.sock"
+        listening.submit(str(path), (1, 1)).close()
+    finally:
+        os.umask(before)
+    made = ("data", "data/q", "data/q/spool", "mail", "mail/run")
+
+    assert [0o755, 0o755, 0o700, 0o755, 0o755] == [
+        (tmp_path / name).stat().st_mode & 0o777 for name in made
+    ]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root: another user")
+@pytest.mark.parametrize("user", ["\N{SUPERSCRIPT TWO}", "4294967295", "9" * 30])
+def test_number_that_is_no_uid(tmp_path, user):
+    """A number that cannot be a user is a name that nobody has: 64."""
+    from ssmtp.agent import supervise
+    from ssmtp.errors import UsageError
+
+    with pytest.raises(UsageError, match="there is no user"):
+        supervise.account(user)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sender.sock", b"is where the halves of the agent talk"),
+        ("long/a", b"sender.sock is longer than 107 octets"),
+    ],
+)
+def test_no_place_for_the_link(name, words):
+    """A socket beside which the halves cannot meet is refused before it is made: 78."""
+    with tempfile.TemporaryDirectory() as base:
+        conf = Path(base, "ssmtp.conf")
+        conf.write_text("mailhub=127.0.0.1:1\n")
+        place = Path(base, name.replace("long", "x" * (104 - len(base))))
+        done = subprocess.run(
+            [
+                *(ROOT / "bin" / "ssmtpctl", "agent", "run", "-C", conf),
+                *("--listen", place, "--spool", Path(base, "spool")),
+            ],
+            capture_output=True,
+            timeout=30,
+        )
+        there = place.parent.exists() and place.exists()
+
+    assert (78, False) == (done.returncode, there)
+    assert words in done.stderr
 
 
 def test_socket_of_somebody_else_stays(tmp_path):

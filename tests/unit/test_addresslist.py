@@ -462,6 +462,27 @@ def test_linear(piece):
     assert counts[1] < 2.5 * counts[0] + 1000
 
 
+def test_name_of_many_pieces():
+    """A name is not copied once more for each of its pieces: a megabyte took 24 s."""
+    copied = 0
+
+    class Text(str):
+        __slots__ = ()
+
+        def __getitem__(self, at):
+            return Text(super().__getitem__(at))
+
+        def __add__(self, other):
+            nonlocal copied
+            copied += len(self)
+            return Text(super().__add__(other))
+
+    [box] = parse_list(Text("\\" * 2000 + " b <a@x>"), "From")
+
+    assert "\\" * 2000 + " b" == box.name
+    assert copied < 10_000
+
+
 def _steps(text: str) -> int:
     """Count the lines of our code that a list takes to read."""
     import sys

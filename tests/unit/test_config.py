@@ -726,6 +726,16 @@ def test_loopback():
     ] == read(text).listen_loopback
 
 
+def test_loopback_place_has_one_name():
+    """However an address is written, its socket is known when it is handed over."""
+    text = "".join(
+        f"ListenLoopback={place}:25\n"
+        for place in ("127.000.000.001", "[0:0:0:0:0:0:0:1]")
+    )
+
+    assert [("127.0.0.1", 25), ("::1", 25)] == read(text).listen_loopback
+
+
 def test_agent_defaults():
     """The agent's limits without a line about them."""
     config = read("")

@@ -131,6 +131,7 @@ class Acceptor:
         for host, port in wanted:
             if (host, port) not in there:
                 self._listeners.append(listening.loopback(host, port))
+                there.add((host, port))
 
     def _loopback_identity(self) -> int | None:
         """Return the uid in whose name mail from the loopback listeners is sent."""

@@ -1,4 +1,4 @@
-"""Where the log of `agent run` goes when there is no system log: standard error.
+"""What the agent says on standard error: of itself, and its log if there is no other.
 
 That is what containers keep. A reader that hangs holds no mail up: then lines are lost.
 """
@@ -22,11 +22,16 @@ def begin() -> None:
 
 def tell(line: str) -> None:
     """Write a line of the log, if that is possible at once."""
+    write(f"ssmtp[{os.getpid()}]: {line}\n")
+
+
+def write(line: str) -> None:
+    """Write a line as it is, if that is possible at once."""
     poll = select.poll()
     poll.register(STDERR, select.POLLOUT)
     try:
         # A pipe that is ready takes more than a line has (pipe(7)).
         if poll.poll(0) == [(STDERR, select.POLLOUT)]:
-            os.write(STDERR, f"ssmtp[{os.getpid()}]: {line}\n".encode())
-    except (OSError, ValueError):
+            os.write(STDERR, line.encode(errors="backslashreplace"))
+    except OSError:
         pass

@@ -214,6 +214,9 @@ class Hall:
                 if entry is None:
                     # The word about it is on its way, or was said too early.
                     return link.wait(name, AWAY) or self._gone(name)
+                if entry.held:
+                    # When it was the sender who held it, there is a word on its way.
+                    return link.wait(name, AWAY) or _held(name)
                 trouble = status.of(
                     entry.mailhubs, status.troubles(self.queue.path, since)
                 )
@@ -274,6 +277,11 @@ class Hall:
         self._site = _without_secrets(site)
         self._limits.config = self._site.config
         return True
+
+
+def _held(name: str) -> Word:
+    step = f"`ssmtpctl queue release {name}` sends it"
+    return word_of(450, "4.0.0", f"it is held (ssmtpctl queue hold): {step}")
 
 
 def check_mailhubs(before: bool, config: Config) -> None:

@@ -17,12 +17,13 @@ import socket
 import stat
 from collections.abc import MutableMapping
 
+from ssmtp.agent import places
 from ssmtp.config import Config
 from ssmtp.errors import ConfigError, SystemTrouble
 
 BACKLOG = 512
-LONGEST = 107  # octets of a path (unix(7))
 FIRST_FD = 3  # SD_LISTEN_FDS_START
+FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)
 
 
 class Listener:
@@ -55,10 +56,7 @@ def submit(path: str, owner: tuple[int, int] | None = None) -> Listener:
     `owner` is the uid and gid to whom the directory is to belong. Raises `ConfigError`
     for a place that is not fit, `SystemTrouble` when it is taken.
     """
-    if len(os.fsencode(path)) > LONGEST:
-        raise ConfigError(
-            f"{path} is longer than {LONGEST} octets", "choose a shorter path"
-        )
+    places.check_length(path)
     _directory(os.path.dirname(path), owner)
     lock = _lock(path)
     try:
@@ -138,9 +136,10 @@ def inherited(environ: MutableMapping[str, str] = os.environ) -> list[socket.soc
         try:
             os.set_inheritable(fd, False)
             one = socket.socket(fileno=fd)
-            good = one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            good = one.family in FAMILIES and one.type == socket.SOCK_STREAM
+            good = good and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
         except OSError:  # no socket
-            good = 0
+            good = False
         if not good:
             raise ConfigError(
                 "a socket was handed over that nobody can connect to",
@@ -165,9 +164,7 @@ def _directory(path: str, owner: tuple[int, int] | None) -> None:
     """Make the directory of the socket, in which nobody else may put anything."""
     try:
         made = not os.path.isdir(path)
-        os.makedirs(path, 0o755, exist_ok=True)
-        if made:
-            os.chmod(path, 0o755)
+        places.make(path)
         found = os.stat(path)
         if owner is not None and made:
             os.chown(path, *owner)

@@ -16,6 +16,8 @@ from ssmtp.handoff import SYSTEM_SOCKET
 
 USER = "ssmtp"
 SYSTEM_SPOOL = "/var/spool/ssmtp"
+LINK = "sender.sock"
+LONGEST = 107  # octets of the path of a socket (unix(7))
 
 
 def of_the_system(uid: int | None = None) -> bool:
@@ -75,8 +77,38 @@ def socket_path(
 
 
 def link_path(submit_path: str) -> str:
-    """Return the socket by which the halves talk: it lies beside the one to submit."""
-    return os.path.join(os.path.dirname(submit_path), "sender.sock")
+    """Return the socket by which the halves talk: it lies beside the one to submit.
+
+    Raises `ConfigError` where there can be no such socket.
+    """
+    path = os.path.join(os.path.dirname(submit_path), LINK)
+    if path == submit_path:
+        raise ConfigError(
+            f"{path} is where the halves of the agent talk to each other",
+            "give the socket for mail another name",
+        )
+    check_length(path)
+    return path
+
+
+def check_length(path: str) -> None:
+    """Raise `ConfigError` for a path that no socket can have."""
+    if len(os.fsencode(path)) > LONGEST:
+        raise ConfigError(
+            f"{path} is longer than {LONGEST} octets", "choose a shorter path"
+        )
+
+
+def make(path: str) -> None:
+    """Make a directory, and those above it, that all can pass, whatever our umask is.
+
+    Raises OSError.
+    """
+    before = os.umask(0o022)
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    finally:
+        os.umask(before)
 
 
 def _home(environ: Mapping[str, str]) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
 
 from ssmtp import accounts, journal
 from ssmtp.accounts import Caller
+from ssmtp.agent import aside
 from ssmtp.agent.answers import VERBS
 from ssmtp.agent.desk import Desk
 from ssmtp.agent.hall import Hall
@@ -104,7 +104,4 @@ def tell(sentence: str) -> None:
     """Say something about the acceptor itself, in the log and where it was started."""
     if journal.note(sentence, bad=True) and journal.otherwise is not None:
         return  # it stands there already
-    try:
-        sys.stderr.write(f"ssmtp: {sentence}\n")
-    except OSError:
-        pass
+    aside.write(f"ssmtp: {sentence}\n")

@@ -48,6 +48,7 @@ PAUSE_LEAST, PAUSE_MOST = 1.0, 60.0  # seconds between a death and the next star
 GRACE = 35.0  # seconds for ending in order; SIGKILL loses nothing, either
 HIGH_FD = 100  # above what a half's own descriptors are put to
 PR_SET_PDEATHSIG = 1
+UIDS = (1 << 32) - 1
 
 Say = Callable[[str], None]
 
@@ -72,7 +73,7 @@ class Account:
 
     def __init__(self, name: str) -> None:
         try:
-            found = pwd.getpwnam(name) if not name.isdigit() else None
+            found = pwd.getpwnam(name) if not _is_uid(name) else None
         except KeyError:
             raise UsageError(
                 f"there is no user {name}", "make one, or name another with --user"
@@ -83,7 +84,7 @@ class Account:
 
     def take(self) -> None:
         """Become that user, for good."""
-        if self.name.isdigit():
+        if _is_uid(self.name):
             os.setgroups([])
         else:
             os.initgroups(self.name, self.gid)
@@ -92,6 +93,11 @@ class Account:
         # What root's own variables point to is not ours.
         for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
             os.environ.pop(name, None)
+
+
+def _is_uid(name: str) -> bool:
+    """Tell whether this is a number that can be a uid (the highest means none)."""
+    return name.isascii() and name.isdigit() and int(name[:11]) < UIDS
 
 
 def account(wanted: str | None) -> Account | None:
@@ -120,6 +126,7 @@ def run(
     config = configfile.load(config_path)
     submit_path = places.socket_path(config, listen)
     spool_path = places.spool_path(config, spool)
+    link = ["--link", places.link_path(submit_path)]
     owner = (whose.uid, whose.gid) if whose else None
     if owner:
         _private_directory(spool_path, owner)
@@ -134,7 +141,6 @@ def run(
             configfile.load(config_path)
         say(f"listening at {submit_path}; the queue is {spool_path}")
         shared = ["-C", config_path, "--spool", spool_path]
-        link = ["--link", places.link_path(submit_path)]
         return Supervisor(
             [
                 Half("acceptor", [*_ourselves(), "accept", *shared], True),
@@ -143,31 +149,40 @@ def run(
             sockets,
             listener.lock,
             say,
-            lambda: _check(config_path, sockets[1:], before),
+            lambda: _check(config_path, sockets, before),
         ).run()
     finally:
         listener.close()
 
 
 def _loopbacks(config: Config) -> list[socket.socket]:
-    return [listening.loopback(*place) for place in config.listen_loopback]
+    return [listening.loopback(*place) for place in {*config.listen_loopback}]
 
 
-def _check(path: str, loopbacks: Sequence[socket.socket], before: bool) -> None:
+def _check(path: str, sockets: list[socket.socket], before: bool) -> None:
     """Raise `Failure` if an acceptor could not work with what the files say now.
 
+    Of the sockets to hand over, those behind the first are where the files say then.
     `before` says whether there was a mailhub when we began.
     """
     config = direct.site(path).config
     check_mailhubs(before, config)
-    if loopbacks or config.listen_loopback:
+    wanted = {*config.listen_loopback}
+    if wanted:
         listening.identity(config)
+    there = {one.getsockname()[:2]: one for one in sockets[1:]}
+    fresh = [listening.loopback(*place) for place in wanted if place not in there]
+    for place, one in there.items():
+        if place not in wanted:
+            sockets.remove(one)
+            one.close()
+    sockets += fresh
 
 
 def _private_directory(path: str, owner: tuple[int, int]) -> None:
     """Make the directory of the queue for a user who could not make it."""
     try:
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        places.make(os.path.dirname(path))
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from typing import Any
 
@@ -123,8 +122,11 @@ def send(args: argparse.Namespace) -> int:
     """Run the sender."""
     from ssmtp.agent import places, sender
 
-    link = args.link or places.link_path(places.socket_path())
-    return sender.run(_config(args), args.spool, link)
+    path = _config(args)
+    link = args.link
+    if not link:
+        link = places.link_path(places.socket_path(configfile.load(path)))
+    return sender.run(path, args.spool, link)
 
 
 def status(args: argparse.Namespace) -> int:
@@ -134,6 +136,8 @@ def status(args: argparse.Namespace) -> int:
 
     sockets = [args.socket]
     if not args.socket:
+        if args.config and not os.path.exists(args.config):
+            configfile.load(args.config)  # says so: another agent is not meant
         sockets = handoff.agents(args.config, os.environ)
     try:
         if not sockets:
@@ -168,7 +172,10 @@ def judged(told: dict[str, Any]) -> tuple[int, str]:
     from ssmtp.agent.status import exit_code
 
     if told["sender"] != "connected":
-        return EX_TEMPFAIL, _("the sender does not run, so nothing is sent")
+        words = _("the sender does not run, so nothing is sent")
+        if told.get("configuration"):  # with that it cannot come back
+            return EX_CONFIG, f"{words}; {retold(told['configuration'])}"
+        return EX_TEMPFAIL, words
     if told.get("disk"):
         return EX_TEMPFAIL, retold(told["disk"])
     if told.get("configuration"):
@@ -245,8 +252,6 @@ def _config(args: argparse.Namespace) -> str:
 
 def _say(words: str) -> None:
     """Say something while the agent runs; a log that takes nothing stops no mail."""
-    line = f"ssmtpctl: agent: {escape(words)}\n"
-    try:
-        os.write(sys.stderr.fileno(), line.encode(errors="backslashreplace"))
-    except OSError:
-        pass
+    from ssmtp.agent import aside
+
+    aside.write(f"ssmtpctl: agent: {escape(words)}\n")
