@@ -14,7 +14,8 @@ from pathlib import Path
 
 # Who has something to say that ssmtpctl shows: why a message cannot be sent.
 MODULES = (
-    "accounts", "address", "addresslist", "agentvalues", "attachment", "compose",
+    "accounts", "address", "addresslist", "agent/answers", "agent/status",
+    "agent/verbs", "agentvalues", "attachment", "compose",
     "config", "configfile", "credentials/__init__", "credentials/command",
     "credentials/file", "direct", "envelope", "handoff", "message", "values",
     "smtp/authenticate", "smtp/dialogue", "smtp/outcomes", "smtp/sasl",
@@ -47,7 +48,13 @@ SILENT = (
     "share or size",
     "yes or no",
     # Kinds of file systems, and what OpenSSL calls its troubles.
-    "9p afs ceph cifs gfs2 glusterfs lustre nfs nfs4 ocfs2 smb2 smb3 smbfs",
+    (
+        "9p afs beegfs ceph cifs coda gfs2 glusterfs gpfs lustre ncpfs nfs nfs4 ocfs2 "
+        "orangefs pvfs2 smb2 smb3 smbfs"
+    ),
+    # What programs say to each other.
+    "XLIST takes nothing, or all",
+    "(ssmtpctl queue hold)",
     "protocol version",
     "unsupported protocol",
     "alert handshake failure",
@@ -75,8 +82,6 @@ MORE = (
     "takes no message now",
     "there are more than {number} recipients",
     "send the message in several parts",
-    "nothing is known of {word}",
-    "by uid {number}",
     "{sentence} [kept as {kept}; to send it again: ssmtpctl queue retry {id}]",
 )
 # Of the system, which says them in English whatever the locale.

@@ -112,6 +112,9 @@ def compose(
         fields.append(_text("Subject", subject))
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     fields += [_extra(name, value) for name, value in pairs]
+    if isinstance(attachments, str | bytes):
+        # A text is a list, too: of files with names of one letter.
+        raise TypeError("attachments is a list, be it of one attachment")
     with contextlib.ExitStack() as opened:
         files: list[Attachment] = []
         opened.callback(_close, files)

@@ -18,6 +18,7 @@ from ssmtp.errors import (
     Failure,
     InputUnreadable,
     Interrupted,
+    SystemTrouble,
     UsageError,
     bug,
 )
@@ -65,7 +66,9 @@ def complain(program: str, failure: Failure) -> int:
 
 
 def _say(fd: int, text: str) -> None:
-    """Write a line that holds no control characters; a closed descriptor is no error.
+    """Write a line that holds no control characters.
+
+    A complaint that nothing takes is lost; of a list it raises `SystemTrouble`.
 
     Servers, users and files contribute to what is said: none of them may move the
     cursor or forge a second line.
@@ -82,8 +85,15 @@ def _say(fd: int, text: str) -> None:
             if fd == 2:
                 return  # mail waits for nobody who reads no complaints
             _wait(fd)
-        except OSError:
-            return
+        except BrokenPipeError:
+            return  # whoever read it has seen enough
+        except OSError as error:
+            if fd == 2:
+                return
+            raise SystemTrouble(
+                f"standard output cannot be written: {error.strerror}",
+                "see that there is room",
+            ) from None
 
 
 def _wait(fd: int) -> None:
@@ -250,6 +260,8 @@ def mailq(options: Options, words: list[str], stdin: int) -> int:
             entries += map(listing.queued, verbs.rows(path, question))
         except Failure as failure:
             code = complain(options.program, failure)
+    if code != EX_OK and not entries:
+        return code  # nobody knows whether the queue is empty
     for line in listing.lines(entries):
         _say(1, line)
     return code

@@ -24,8 +24,9 @@ from ssmtp import direct
 from ssmtp.agent import acceptor as acceptors
 from ssmtp.agent import link, verbs
 from ssmtp.agent.acceptor import Acceptor
-from ssmtp.agent.answers import PACE
+from ssmtp.agent.answers import CHANGES_MOST, PACE
 from ssmtp.errors import AuthRefused, ConfigError, SystemTrouble, UsageError
+from ssmtp.spool import queuerecords
 from ssmtp.spool.queue import Draft, Recipient
 from tests.agent.agents import PYTHON, ROOT, STRANGERS, Box, Peer
 
@@ -433,10 +434,11 @@ def test_full_disk(box):
     assert (1, []) == (len(box.kept()), box.entries())
 
 
-def test_queue_that_was_removed(box):
+@pytest.mark.parametrize("part", ["queue", "failed"])
+def test_queue_that_was_removed(box, part):
     """Without its queue the acceptor ends, so that the next one makes another."""
     box.start()
-    shutil.rmtree(box.spool / "queue")
+    shutil.rmtree(box.spool / part)
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(box.socket))
         code = box.process.wait(30)
@@ -444,7 +446,7 @@ def test_queue_that_was_removed(box):
     box.start()
 
     assert 75 == code
-    assert f"{box.spool}/queue was removed while the agent ran; start it" in words
+    assert f"{box.spool}/{part} was removed while the agent ran; start it" in words
     assert 0 == box.sendmail("a@b.example").returncode
 
 
@@ -935,6 +937,19 @@ def test_why_it_waits_for_the_others(box):
     assert ["", "", "451 4.2.0 later"] == reasons
 
 
+def test_why_it_waits_for_its_report(box):
+    """Of what was refused, and waits for room for the report, the refusal is told."""
+    box.start()
+    box.sendmail("a@b.example", "c@d.example")
+    queue = box.queue()
+    with queue.claim(box.entries()[0].id) as claim:
+        claim.settle([(0, "sent", "250 2.0.0 ok"), (1, "refused", "550 5.1.1 no")])
+    [row] = verbs.call(str(box.socket), "XLIST")
+    queue.close()
+
+    assert ("waiting", "550 5.1.1 no") == (row["state"], row["reason"])
+
+
 def test_rate_limit_is_why_it_waits(box):
     """Of a message that `RateLimit` holds up it is told why, and until when."""
     box.start()
@@ -982,6 +997,33 @@ def test_who_pushes_without_end(box):
     assert {"250"} == {answer[:3] for answer in answers}
     assert [ALICE] * 30 == said
     assert took >= 30 * PACE
+
+
+@needs_root
+def test_who_holds_and_releases_without_end(box):
+    """What a user has noted of a message does not fill the disk; root goes on."""
+    box.start()
+    box.sendmail("a@b.example", uid=ALICE)
+    (entry,) = box.entries()
+    released = queuerecords.render(("released", time.time(), ""))
+
+    def answers(uid: int) -> list[str]:
+        os.seteuid(uid)
+        try:
+            peer = Peer(box.socket).greet()
+        finally:
+            os.seteuid(0)
+        with peer:
+            return peer.say(*[f"{verb} {entry.id}" for verb in ("XHOLD", "XRELEASE")])
+
+    before = answers(ALICE)
+    with (box.spool / "queue" / entry.id).open("ab") as file:
+        file.write(released * (CHANGES_MOST * 2 // len(released)))
+    after, by_root = answers(ALICE), answers(0)
+
+    assert ["250", "250"] == [said[:3] for said in before]
+    assert all(f"452 4.3.1 {entry.id} was changed" in said for said in after), after
+    assert ["250", "250"] == [said[:3] for said in by_root]
 
 
 def test_verbs_that_fail(agent, tmp_path):

@@ -144,6 +144,22 @@ def test_what_mailq_tells_of_tries():
     assert "waiting: 450 x; tried 7 times; next try now" == often
 
 
+@pytest.mark.parametrize(
+    ("reason", "attempts", "expected"),
+    [
+        ("", 0, "not tried yet"),
+        ("", 1, "tried 1 time"),  # being sent now
+        ("the mailhub is away", 0, "the mailhub is away"),
+        ("450 busy", 2, "450 busy; tried 2 times"),
+    ],
+)
+def test_what_the_list_tells_of_tries(reason, attempts, expected):
+    """What is on its way for the first time is not said to be untried."""
+    told = {"id": "n-1", "reason": reason, "attempts": attempts, "state": "active"}
+
+    assert expected == queued.Row("/run/s", told).reason
+
+
 def test_the_list_is_also_for_programs(machine):
     """The JSON list tells of queued messages what it tells of kept ones, and more."""
     kept, queued = keep(machine), queue(machine)
@@ -200,6 +216,46 @@ def test_hold_and_release(machine):
     assert "  held  " in listed
     assert released[1].startswith(f"{name}: released: ")
     assert "  waiting  " in ctl(machine, "queue")[1]
+
+
+def test_what_became_of_each_recipient(tmp_path):
+    """`show` calls it what the list and the log call it."""
+    with sending.post(tmp_path) as post:
+        name = post.add("one", "a@x.test", "b@x.test", "c@x.test")
+        claim = post.queue.claim(name)
+        assert claim is not None
+        claim.begin()
+        claim.settle([(0, "doubt", "?"), (1, "relayed", "250 ok"), (2, "refused", "5")])
+        claim.release()
+        link: Any = types.SimpleNamespace(connected=True)
+        hall: Any = types.SimpleNamespace(queue=post.queue, link=link)
+        told = [
+            *map(json.loads, answers.to("XSHOW", name, answers.Asker(0, True, hall)))
+        ]
+
+    states = [each["state"] for each in told if "recipient" in each]
+    assert ["in-doubt", "sent", "refused"] == states
+
+
+def test_what_was_released_is_not_being_sent(tmp_path):
+    """A message in doubt that somebody has released waits until it is begun again."""
+    with sending.post(tmp_path) as post:
+        name = post.add("one")
+        claim = post.queue.claim(name)
+        assert claim is not None
+        claim.begin()
+        claim.release()
+        link: Any = types.SimpleNamespace(connected=True, flush=lambda *_: None)
+        hall: Any = types.SimpleNamespace(queue=post.queue, link=link)
+        asker = answers.Asker(0, True, hall)
+        states = []
+        for words in (("XLIST", "all"), ("XHOLD", name), ("XRELEASE", name)):
+            list(answers.to(*words, asker))
+            states += [
+                json.loads(row)["state"] for row in answers.to("XLIST", "all", asker)
+            ]
+
+    assert ["active", "held", "waiting"] == states
 
 
 def test_drop(machine):
@@ -279,6 +335,22 @@ def test_an_agent_that_does_not_answer(machine):
     assert 75 == code
     assert kept in out
     assert f"the agent ({machine.socket}) does not answer: Connection refused" in err
+
+
+@pytest.mark.parametrize(
+    "words", ["", "retry --all", "show 7f3a", "retry 7f3a", "drop 7f3a", "hold 7f3a"]
+)
+def test_what_an_agent_has_that_does_not_answer(machine, words):
+    """Nobody says then that a queue is empty, that a message is not there (64), or that
+    all of it was done (0)."""
+    assert machine.process is not None
+    machine.process.kill()
+    machine.process.wait()
+    code, out, err = ctl(machine, "queue", *words.split())
+
+    assert (75, "") == (code, out)
+    said = f"the agent ({machine.socket}) does not answer: Connection refused"
+    assert [f"ssmtpctl: {said}; see that it runs"] == err.splitlines()
 
 
 def test_an_agent_that_hangs(box, monkeypatch):
@@ -530,6 +602,17 @@ USUAL = {"mailhubs": ["127.0.0.1:1"], "default": True}
 DOWN = {"state": "trouble", "what": "no way", "next_try": 9}
 
 
+def test_status_of_an_agent_that_no_file_names(machine, monkeypatch, tmp_path, capsys):
+    """Who names a configuration that is not there is not told of another agent: 78."""
+    monkeypatch.setattr("ssmtp.handoff.sockets", lambda _: [str(machine.socket)])
+    missing = tmp_path / "missing.conf"
+    code = main(["agent", "status", "-C", str(missing)])
+    out, err = capsys.readouterr()
+
+    assert (78, "") == (code, out)
+    assert f"{missing} does not exist" in err
+
+
 def test_a_message_waits_for_its_own_mailhub(machine):
     """The trouble of a mailhub that only others use is no reason to wait."""
     queue(machine)
@@ -626,6 +709,9 @@ def test_status_of_a_wrong_configuration(machine):
     assert (78, "the configuration is wrong (what held before still holds)") == (
         verb.judged(others)
     )
+    # A sender that has died meanwhile does not come back by itself.
+    away, why = verb.judged({**wrong, "sender": "away"})
+    assert (78, f"the sender does not run, so nothing is sent; {words}") == (away, why)
     assert "ssmtp_configuration_ok 0\n" in metrics
 
 

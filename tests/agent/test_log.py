@@ -194,6 +194,21 @@ def test_a_message_that_still_waits(machine):
     assert ("waiting", 1) == (as_json["now"]["state"], len(as_json["events"]))
 
 
+def test_what_a_mailhub_calls_a_message_is_all_of_it(machine):
+    """Who knows the mailhub's id only is told of every try and of what still waits."""
+    name = queue(machine)
+    waits = line(
+        name, state="deferred", reply="450 4.2.1 busy", queue_id=None, to=["z@x.test"]
+    )
+    record(machine, waits, line(name), line("x-2", queue_id="4F2A10"))
+    by_hub = ctl(machine, "log", "4F2A1")
+    by_id = ctl(machine, "log", name)
+
+    assert by_id == by_hub
+    assert "z@x.test: deferred: 450 4.2.1 busy\n" in by_hub[1]
+    assert "\n  now: waiting: " in by_hub[1]
+
+
 def test_what_was_dropped(machine):
     """Whoever looks for a message that somebody threw away is told so."""
     name = queue(machine)
@@ -393,6 +408,7 @@ def test_without_an_agent(box):
     code, out, err = ctl(box, "log", "ann@example.net", "--json")
 
     assert (69, 69) == (code, json.loads(out)["exit"])
+    assert "system" == json.loads(out)["culprit"]
     assert "there is no agent" in err
     assert "LogFile=" in err
 

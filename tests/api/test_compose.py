@@ -231,6 +231,13 @@ def test_charset_of_attached_texts(data, charset):
     assert charset == part.get_content_charset()
 
 
+@pytest.mark.parametrize("given_", ["report.pdf", "", b"report"])
+def test_attachments_are_a_list(given_):
+    """A file that stands there alone is told as a mistake, not as a file `r`."""
+    with pytest.raises(TypeError, match="attachments is a list"):
+        octets(attachments=given_)
+
+
 @pytest.mark.parametrize("given_", [1, None, ("name", 1), object()])
 def test_what_is_no_attachment(given_):
     """A mistake of the program is told as Python tells it."""

@@ -94,8 +94,10 @@ def test_the_name_of_a_link_decides_what_the_command_is(tmp_path):
     assert complaint.stderr.startswith("sendmail: ")
 
 
-@pytest.mark.parametrize("fd", [1, 2])
-def test_output_that_takes_no_more_for_now(fd):
+@pytest.mark.parametrize(
+    ("name", "fd"), [("sendmail", 1), ("sendmail", 2), ("ssmtpctl", 1)]
+)
+def test_output_that_takes_no_more_for_now(name, fd):
     """A list that is longer than a pipe comes whole even where nobody may wait for the
     pipe; a complaint is not waited for."""
     ours, theirs = os.pipe()
@@ -105,7 +107,7 @@ def test_output_that_takes_no_more_for_now(fd):
             os.write(theirs, b"#" * 4096)
     full = fcntl.ioctl(ours, termios.FIONREAD, bytes(4))
     program = subprocess.Popen(
-        [BIN / "sendmail", "--help" if fd == 1 else "--nonsense"],
+        [BIN / name, "--help" if fd == 1 else "--nonsense"],
         stdin=subprocess.DEVNULL,
         stdout=theirs if fd == 1 else subprocess.DEVNULL,
         stderr=theirs if fd == 2 else subprocess.DEVNULL,
@@ -116,7 +118,7 @@ def test_output_that_takes_no_more_for_now(fd):
         program.wait(20 if fd == 2 else 0.5)
     with open(ours, "rb") as stream:
         came = stream.read()[int.from_bytes(full, sys.byteorder) :]
-    whole = call(BIN / "sendmail", "--help").stdout if fd == 1 else ""
+    whole = call(BIN / name, "--help").stdout if fd == 1 else ""
 
     assert whole == came.decode()
     assert (64 if fd == 2 else 0) == program.wait(20)
@@ -279,6 +281,7 @@ def test_output_that_a_full_disk_does_not_take(tmp_path, words):
         ("queue show nothing", 64),
         ("queue --nonsense", 64),
         ("agent status --socket /nowhere", 69),
+        ("", 64),
     ],
 )
 @pytest.mark.parametrize("end", ["", ">/dev/full"])
@@ -290,6 +293,21 @@ def test_complaints_that_nobody_takes(tmp_path, words, code, end):
     )
 
     assert code == run.returncode
+
+
+def test_a_migration_that_nobody_reads_of(tmp_path):
+    """What migrate does not write without --yes is not written, and that is 64."""
+    (tmp_path / "msmtprc").write_text("account default\nhost smtp.example.org\n")
+    run = call(
+        "/bin/sh",
+        "-c",
+        f"'{BIN}/ssmtpctl' migrate msmtp --from msmtprc 2>/dev/full",
+        env={"HOME": str(tmp_path)},
+        cwd=tmp_path,
+    )
+
+    assert 64 == run.returncode
+    assert ["msmtprc"] == [path.name for path in tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(
@@ -341,6 +359,36 @@ def test_output_that_has_no_room(tmp_path, word):
     said = "ssmtpctl: standard output cannot be written: No space left on device"
 
     assert 75 == run.returncode
+    assert f"{said}; see that there is room\n" == run.stderr
+
+
+@pytest.mark.parametrize("word", ["mailq", "sendmail -bp", "sendmail --version"])
+def test_a_list_that_has_no_room(tmp_path, word):
+    """A list that a full disk has not taken is no success, for programs either (75)."""
+    words = f"'{BIN}'/{word} > /dev/full"
+    run = call("/bin/sh", "-c", words, env={"XDG_STATE_HOME": str(tmp_path)})
+    said = "standard output cannot be written: No space left on device"
+
+    assert 75 == run.returncode
+    assert f"{word.split()[0]}: {said}; see that there is room\n" == run.stderr
+
+
+def test_much_output_that_has_no_room(tmp_path):
+    """A full disk is no bug of ours (70), however much there was to be printed."""
+    conf = tmp_path / "test.conf"
+    conf.write_text("mailhub=127.0.0.1:1\n")
+    people = ", ".join(f"somebody{number}@example.org" for number in range(1000))
+    run = subprocess.run(
+        ["/bin/sh", "-c", f"'{BIN}/ssmtpctl' explain > /dev/full"],
+        input=f"To: {people}\n\nhello\n",
+        env={"SSMTP_CONF": str(conf)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    said = "ssmtpctl: standard output cannot be written: No space left on device"
+
+    assert 75 == run.returncode, run.stderr
     assert f"{said}; see that there is room\n" == run.stderr
 
 

@@ -142,6 +142,16 @@ def test_show_prints_the_file_as_it_is(queue):
     assert b"in-doubt, the mailhub may have it already" in run.stderr
 
 
+def test_show_where_nobody_reads_what_it_means(queue, monkeypatch):
+    """The message is shown all the same."""
+    kept = queue.keep()
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr("sys.stderr", full)
+        code, out, _ = queue.call("show", kept.id)
+
+    assert (0, Path(kept.path).read_text()) == (code, out)
+
+
 def test_show_of_a_damaged_file_says_what_is_wrong(shared, tmp_path, capfdbinary):
     """What there is of it is still printed; a link is not followed."""
     kept = Queue(tmp_path, capfdbinary).keep()
@@ -327,6 +337,20 @@ def test_retry_can_show_the_dialogue(queue, hub):
 
     assert 0 == code
     assert "[->] MAIL FROM:<bob@d.org>" in err
+
+
+def test_work_goes_on_where_nobody_reads_of_it(queue, monkeypatch):
+    """`queue drop ID... | head -1` drops all of them, however many there are."""
+    names = [queue.keep().id for _ in range(4)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    # Each line is written at once.
+    with open(writer, "w", buffering=1) as nobody, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", nobody)
+        code = ctl.main(["queue", "drop", *names])
+
+    assert 0 == code
+    assert [] == failed.entries()
 
 
 def test_retry_goes_on_where_nobody_reads_the_dialogue(queue, hub, monkeypatch):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ssmtp.agent import verbs
+from ssmtp import config, handoff
+from ssmtp.agent import places, verbs
 from ssmtp.ctl.doctor import case, findings, spool
 from ssmtp.errors import Failure
 from tests.agent import agents
@@ -255,6 +256,24 @@ def test_given_up(box):
 
     assert "1 file in " in told.one("spool.corrupt")["text"]
     assert "ok" == told.one("spool.space")["state"]
+
+
+def test_whose_room_it_is(monkeypatch, tmp_path):
+    """Who hands his mail to the system's agent is not told of a queue of his own."""
+    own, others = tmp_path / "own", tmp_path / "others"
+    (own / "ssmtp" / "spool").mkdir(parents=True)
+    others.mkdir()
+    monkeypatch.setattr(places, "of_the_system", lambda: False)
+    monkeypatch.setattr(places, "SYSTEM_SPOOL", str(others))
+    monkeypatch.setenv("XDG_STATE_HOME", str(own))
+    conf = config.parse(b"mailhub=hub.example\nMinFreeSpace=0%\n", "x")
+    report = findings.Report(lambda finding: None)
+    for socket in (handoff.SYSTEM_SOCKET, "/run/user/1000/ssmtp/submit.sock"):
+        spool._room(report, conf, socket)
+    ours, mine = (finding.text for finding in report.findings)
+
+    assert f" in {others}." in ours
+    assert f" in {own}/ssmtp/spool." in mine
 
 
 def test_no_room(box):

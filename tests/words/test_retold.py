@@ -65,6 +65,17 @@ def test_every_sentence_is_recognized(spanish):
          "hub:25 no está listo: 421 4.3.2 try again later"),
         ("535 5.7.8 check AuthUser and the password",
          "535 5.7.8 check AuthUser and the password"),
+        ("the agent (/run/x/submit.sock) does not answer: Connection refused",
+         "el agente (/run/x/submit.sock) no responde: conexión rechazada"),
+        ("20261122T21-0-x is being sent just now, or has left the queue",
+         ("20261122T21-0-x se está enviando en este momento, o ha salido de la"
+          " cola")),
+        (("20261122T21-0-x is held until it is released; `ssmtpctl queue` lists what"
+          " is there"),
+         ("20261122T21-0-x está retenido hasta que se libere; `ssmtpctl queue` lista"
+          " lo que hay")),
+        ("as many as RateLimit allows have been sent",
+         "se han enviado tantos como permite RateLimit"),
         ("what nobody has ever said", "what nobody has ever said"),
     ],
 )  # fmt: skip

@@ -15,6 +15,7 @@ connection; a message of somebody else does not exist for others.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -27,7 +28,7 @@ from ssmtp import journal
 from ssmtp.agent import receipts, status
 from ssmtp.agent.hall import Hall
 from ssmtp.errors import Failure
-from ssmtp.smtp.outcomes import SENT
+from ssmtp.smtp.outcomes import REFUSED, SENT
 from ssmtp.spool.queue import Entry, owner_of
 
 VERBS = ("XLIST", "XSHOW", "XDROP", "XHOLD", "XRELEASE", "XFLUSH", "XLOG", "XSTATUS")
@@ -37,6 +38,10 @@ TOLD = ("mailhubs", "state", "kind", "what", "next_step", "next_try")
 LISTED = 10  # recipients in a line of XLIST
 OLDEST = 100  # messages that XSTATUS looks at
 TEXT_MOST = 300  # characters of a reason
+OWED = (REFUSED, "expired")  # until there is a report
+# Octets of what was noted of a message, from which on its user changes it no more.
+CHANGES_MOST = 1 << 18
+RECIPIENT_MOST = 1 << 12  # more for each recipient
 PACE = 0.01  # seconds between two words for the sender that a user causes
 # Who asks again and again for what is long, or costs others something, holds up nobody
 # but himself.
@@ -138,8 +143,8 @@ def _state(entry: Entry, failed: bool, hall: Hall) -> str:
         return "failed"
     if entry.held:
         return "held"
-    if entry.crashed and hall.link.connected:
-        return "active"  # begun, and no word about it yet
+    if entry.begun and hall.link.connected:
+        return "active"  # and no word about it yet
     if any(recipient.state == "doubt" for recipient in entry.recipients):
         return "in-doubt"
     return "waiting"
@@ -150,6 +155,8 @@ def _reason(entry: Entry) -> str:
         return entry.failed[:TEXT_MOST]
     # What was said of those who have it, or never will, is no reason to wait.
     waiting = [entry.recipients[number].reply for number in entry.open]
+    if not waiting:  # but for the report of what was given up
+        waiting = [one.reply for one in entry.recipients if one.state in OWED]
     reason = next((reply[:TEXT_MOST] for reply in waiting if reply), "")
     if not reason and entry.held and entry.in_doubt:
         return "in doubt: the agent ended while it was sending it"
@@ -165,7 +172,7 @@ def _show(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     for recipient in entry.recipients:
         yield {
             "recipient": recipient.address,
-            "state": recipient.state,
+            "state": receipts.STATES.get(recipient.state, recipient.state),
             "reply": recipient.reply,
         }
     section = b""
@@ -198,6 +205,7 @@ def _hold(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     name, failed = _find(argument, asker)
     if failed:
         raise Denied(550, "5.5.1", f"{name} is not tried any more")
+    _check_changes(asker.queue.look(name), asker)
     if not asker.queue.hold(name):
         raise _busy(name)
     yield {"id": name}
@@ -205,6 +213,7 @@ def _hold(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
 
 def _release(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     name, failed = _find(argument, asker)
+    _check_changes(asker.queue.look(name, failed=failed), asker)
     again = asker.queue.requeue if failed else asker.queue.release
     if not again(name):
         raise _busy(name)
@@ -222,12 +231,24 @@ def _flush(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
     entry = asker.queue.look(name, failed=failed)
     if entry is not None and entry.held and not failed:
         raise Denied(550, "5.5.1", f"{name} is held until it is released")
+    if failed:
+        _check_changes(entry, asker)
     if failed and not asker.queue.requeue(name):
         raise _busy(name)
     _push(asker, name)
     hubs = entry.mailhubs if entry is not None else []
     pause = status.auth_pause(hubs, status.troubles(asker.queue.path))
     yield {"id": name, "sender": _sender(asker), "pause": pause}
+
+
+def _check_changes(entry: Entry | None, asker: Asker) -> None:
+    """Deny a user one more change of a message whose file has grown by many."""
+    if entry is None or asker.trusted:
+        return
+    grown = entry.size - entry.offset - entry.octets
+    if grown > CHANGES_MOST + RECIPIENT_MOST * len(entry.recipients):
+        words = f"{entry.id} was changed too often; leave it, drop it, or ask root"
+        raise Denied(452, "4.3.1", words)
 
 
 def _push(asker: Asker, name: str | None) -> None:
@@ -256,37 +277,52 @@ def _log(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
 
 
 def _known(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:
-    past = _past(word, asker, owner)
+    # What a mailhub says of one recipient names the whole message.
+    with _record():
+        names = receipts.named_by_hub(asker.queue.path, word, owner)
+    past = _past(word, asker, owner, names)
     found: Iterator[dict[str, Any]] = itertools.chain(
-        past, _present(word, asker, owner)
+        past, _present(word, asker, owner, names)
     )
     first = next(found, None)
     if first is None:
         # It may have left the queue meanwhile.
-        first = next(found := _past(word, asker, owner), None)
+        first = next(found := _past(word, asker, owner, names), None)
     if first is None:
         raise Denied(550, "5.1.1", f"nothing is known of {word[:60]}")
     yield first
     yield from found
 
 
-def _past(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:
-    try:
-        for found in receipts.find(asker.queue.path, word, owner):
+def _past(
+    word: str, asker: Asker, owner: int | None, names: set[str]
+) -> Iterator[dict[str, Any]]:
+    with _record():
+        for found in receipts.find(asker.queue.path, word, owner, names):
             number = len(found["to"])
             yield {**found, "to": _named(found["to"], word), "recipients": number}
+
+
+@contextlib.contextmanager
+def _record() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         words = f"the record of messages cannot be read: {error.strerror}"
         raise Denied(451, "4.3.0", words) from None
 
 
-def _present(word: str, asker: Asker, owner: int | None) -> Iterator[dict[str, Any]]:
+def _present(
+    word: str, asker: Asker, owner: int | None, names: set[str]
+) -> Iterator[dict[str, Any]]:
     """Yield what `XLIST` tells of the messages that are meant and are still here."""
     delays = status.delays(asker.queue.path)
     for entry, failed in _entries(asker, owner):
         to = [recipient.address for recipient in entry.recipients]
         addresses = [entry.reverse_path, *to]
-        if receipts.is_meant(word, entry.id, entry.message_id, addresses):
+        if entry.id in names or receipts.is_meant(
+            word, entry.id, entry.message_id, addresses
+        ):
             told = row(entry, failed, asker.hall, delays)
             yield {"now": {**told, "to": _named(to, word)}}
 
@@ -334,7 +370,7 @@ def _disk(asker: Asker) -> str | None:
     try:
         if not os.path.samestat(os.stat(folder), os.fstat(fd)):
             return f"{folder} was replaced while the agent ran; start it again"
-        asker.queue.check_room(STRANGER)
+        asker.queue.check_room(STRANGER, some=True)
     except OSError as error:
         return f"{folder}: {error.strerror}"
     except Failure as failure:

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
@@ -83,23 +83,49 @@ def write(spool: str, lines: list[str]) -> None:
         pass
 
 
-def find(spool: str, word: str, owner: int | None) -> Iterator[Receipt]:
+def find(
+    spool: str, word: str, owner: int | None, names: Collection[str] = ()
+) -> Iterator[Receipt]:
     """Yield what is known of the messages of a user (None: all), the oldest first.
 
-    `word` is one that `is_meant` knows. A line that a crash has cut off is none.
+    `word` is one that `is_meant` knows; the messages with these `names` are meant, too.
     """
-    # Letters beyond ASCII have their capitals elsewhere; the others must be there.
-    parts = BEYOND_ASCII.split(word.strip("<>"))
-    needles = [json.dumps(part)[1:-1].lower().encode() for part in parts if part]
+    for found in _records(spool, (word, *names), owner):
+        addresses = [found["from"], *found["to"]]
+        if found["id"] in names or is_meant(
+            word, found["id"], found["message_id"], addresses
+        ):
+            yield found
+
+
+def named_by_hub(spool: str, word: str, owner: int | None) -> set[str]:
+    """Return the ids of those messages to which a mailhub has given this id."""
+    own = word.strip("<>")
+    records = _records(spool, [word], owner)
+    return {found["id"] for found in records if found.get("queue_id") == own}
+
+
+def _records(spool: str, words: Iterable[str], owner: int | None) -> Iterator[Receipt]:
+    """Yield what these words may name; a line that a crash has cut off is none."""
+    wanted = [_needles(word) for word in words]
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(fd, "rb")) for fd in _files(spool)]
         for line in itertools.chain.from_iterable(files):
             lower = line.lower()
-            if not all(needle in lower for needle in needles):
+            if not any(all(one in lower for one in needles) for needles in wanted):
                 continue
             found = _read(line)
-            if found and owner in (None, found["uid"]) and _names(found, word):
+            if found and owner in (None, found["uid"]):
                 yield found
+
+
+def _needles(word: str) -> list[bytes]:
+    """Return what must be in a line in small letters, be it about this word.
+
+    Letters beyond ASCII have their capitals elsewhere.
+    """
+    parts = BEYOND_ASCII.split(word.strip("<>"))
+    return [json.dumps(part)[1:-1].lower().encode() for part in parts if part]
 
 
 def is_meant(word: str, name: str, message_id: str, addresses: Iterable[str]) -> bool:
@@ -111,12 +137,6 @@ def is_meant(word: str, name: str, message_id: str, addresses: Iterable[str]) ->
         return True
     known = (message_id.strip("<>"), *addresses)
     return any(word == one.casefold() for one in known)
-
-
-def _names(found: Receipt, word: str) -> bool:
-    addresses = [found["from"], *found["to"]]
-    hubs_own = found.get("queue_id") == word.strip("<>")
-    return hubs_own or is_meant(word, found["id"], found["message_id"], addresses)
 
 
 def _read(line: bytes) -> Receipt | None:

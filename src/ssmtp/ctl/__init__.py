@@ -9,6 +9,7 @@ module and name it in `VERBS`.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import io
 import json
@@ -27,6 +28,9 @@ from ssmtp.errors import (
     UsageError,
     bug,
 )
+
+# What a disk says that takes no more.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 VERBS = {
     "setup": "find your mailhub, test it, and write the configuration",
@@ -136,13 +140,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         run = version.run
     if run is None:
-        sys.stderr.write(parser.format_help())
+        say(parser.format_help().rstrip("\n"))
         return EX_USAGE
     return _run(run, args)
 
 
 def _open_what_is_closed() -> None:
     """Send to nowhere what the caller has closed, before a socket gets its number.
+
+    What goes to standard output goes there whole.
 
     There is still nothing to be read from a standard input that was closed: its end
     would be an empty mail.
@@ -152,6 +158,8 @@ def _open_what_is_closed() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+    # Where nobody may wait for a pipe, Python's streams lose what is too much for it.
+    os.set_blocking(1, True)
 
 
 def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
@@ -177,7 +185,7 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
     except Exception as error:
         if os.environ.get("SSMTP_TRACEBACK"):
             raise
-        mistake = _unwritten() or bug(error)
+        mistake = _unwritten() or _no_room(error) or bug(error)
         complain(mistake)
         return mistake.exit_code
 
@@ -188,6 +196,14 @@ def say(sentence: str) -> None:
         print(sentence, file=sys.stderr)
     except OSError:
         _let_go(sys.stderr)
+
+
+def tell(sentence: str) -> None:
+    """Print what was done; that somebody has read enough of it ends no work."""
+    try:
+        print(sentence)
+    except BrokenPipeError:
+        _let_go(sys.stdout)
 
 
 def _let_go(stream: TextIO) -> None:
@@ -205,12 +221,26 @@ def _unwritten() -> Failure | None:
     except BrokenPipeError:
         _let_go(sys.stdout)
     except OSError as error:
-        _let_go(sys.stdout)
-        return SystemTrouble(
-            _("standard output cannot be written: {why}").format(why=error.strerror),
-            _("see that there is room"),
-        )
+        return _unwritable(error)
     return None
+
+
+def _no_room(error: Exception) -> Failure | None:
+    """Return why standard output took nothing, when it was too much to be kept back.
+
+    Then nothing is left that could be tried again. Files that a verb opens have names.
+    """
+    if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
+        return _unwritable(error)
+    return None
+
+
+def _unwritable(error: OSError) -> Failure:
+    _let_go(sys.stdout)
+    return SystemTrouble(
+        _("standard output cannot be written: {why}").format(why=error.strerror),
+        _("see that there is room"),
+    )
 
 
 def facts(failure: Failure) -> dict[str, object]:

@@ -23,6 +23,7 @@ from ssmtp.errors import (
     EX_TEMPFAIL,
     EX_UNAVAILABLE,
     Failure,
+    SystemTrouble,
     UsageError,
 )
 
@@ -133,7 +134,7 @@ def _found(word: str, troubles: list[Failure]) -> list[Told]:
     """Ask every agent; return the messages, the oldest first."""
     sockets = handoff.agents(None, os.environ)
     if not sockets:
-        failure = Failure(
+        failure = SystemTrouble(
             _("there is no agent, so there is no record of what became of a message"),
             _("look into the system log, or into the file that LogFile= names"),
         )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ssmtp.ctl.words import _
-from ssmtp.errors import SystemTrouble
+from ssmtp.errors import SystemTrouble, UsageError
 from ssmtp.smtp.events import (
     Abandoned,
     Begin,
@@ -108,7 +108,9 @@ class Mailhub:
             # The words of create_server would say the address again.
             number = getattr(error, "errno", None)
             reason = os.strerror(number) if number and number > 0 else error
-            raise SystemTrouble(
+            # What cannot be the number of a port will never be free.
+            kind = UsageError if isinstance(error, OverflowError) else SystemTrouble
+            raise kind(
                 _("cannot listen on {host} port {port}: {reason}").format(
                     host=host, port=port, reason=reason
                 ),

@@ -13,11 +13,18 @@ import shutil
 import sys
 from typing import Any
 
-from ssmtp.ctl import complain, listed, queued, say
+from ssmtp.ctl import complain, listed, queued, say, tell
 from ssmtp.ctl.queued import Row
 from ssmtp.ctl.retold import retold, sentence
 from ssmtp.ctl.words import _, counted, marked
-from ssmtp.errors import EX_OK, EX_TEMPFAIL, EX_UNAVAILABLE, Failure, UsageError
+from ssmtp.errors import (
+    EX_OK,
+    EX_TEMPFAIL,
+    EX_UNAVAILABLE,
+    Failure,
+    SystemTrouble,
+    UsageError,
+)
 from ssmtp.options import Options
 from ssmtp.signals import Signals
 from ssmtp.spool import failed
@@ -174,10 +181,10 @@ def list_(args: argparse.Namespace) -> int:
     entries.sort(key=listed.time_of)
     if args.json:
         print(json.dumps([listed.facts(entry) for entry in entries], indent=2))
-    elif not entries:
-        print(_("Mail queue is empty"))
-    else:
+    elif entries:
         listed.table(entries)
+    elif not _is_unheard(troubles):
+        print(_("Mail queue is empty"))
     return _told(troubles)
 
 
@@ -193,13 +200,10 @@ def show(args: argparse.Namespace) -> int:
             told["message"] = text.decode("utf-8", "backslashreplace")
         print(json.dumps(told, indent=2))
         return EX_OK
-    say = sys.stderr.write
-    say(f"{escape(entry.id)}: {entry.state}, {_(STATES[entry.state])}\n")
+    say(f"{escape(entry.id)}: {entry.state}, {_(STATES[entry.state])}")
     if entry.damage:
-        damage = _("The file {damage}.").format(damage=escape(retold(entry.damage)))
-        say(damage + "\n")
-    say(f"{escape(entry.path)}\n\n")
-    sys.stderr.flush()
+        say(_("The file {damage}.").format(damage=escape(retold(entry.damage))))
+    say(f"{escape(entry.path)}\n")
     if entry.stamp is None:
         return EX_OK
     fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -220,9 +224,11 @@ def retry(args: argparse.Namespace) -> int:
             _("retry takes either ids or --all"), _("`ssmtpctl queue` lists the ids")
         )
     told = []
-    code, left = EX_OK, 0
+    left = 0
     agents: dict[str, dict[str, Any] | Failure] = {}
-    entries = _everything() if args.all else _chosen(args.ids)
+    troubles: list[Failure] = []
+    entries = _everything(troubles) if args.all else _chosen(args.ids)
+    code = _told(troubles)
     for entry in entries:
         if isinstance(entry, Row):
             if args.all and entry.told["state"] in ("held", "failed"):
@@ -259,11 +265,11 @@ def retry(args: argparse.Namespace) -> int:
                 code = failure.exit_code
         told.append({"id": entry.id, "result": result, "reason": words})
         if not args.json:
-            tell = say if result in ("kept", "skipped") else print
-            tell(f"{escape(entry.id)}: {_(result)}: {escape(words)}")
+            speak = say if result in ("kept", "skipped") else tell
+            speak(f"{escape(entry.id)}: {_(result)}: {escape(words)}")
     if args.json:
         print(json.dumps(told, indent=2))
-    elif not entries:
+    elif not entries and not _is_unheard(troubles):
         print(_("Mail queue is empty"))
     elif left:
         words = counted(
@@ -296,7 +302,7 @@ def drop(args: argparse.Namespace) -> int:
             continue
         told.append(listed.facts(entry))
         if not args.json:
-            print(f"{escape(entry.id)}: {_('dropped')}: {listed.summary(entry)}")
+            tell(f"{escape(entry.id)}: {_('dropped')}: {listed.summary(entry)}")
     if args.json:
         print(json.dumps(told, indent=2))
     return code
@@ -325,7 +331,7 @@ def _command(args: argparse.Namespace, name: str, verb: str, done: str) -> int:
             continue
         told.append({"id": row.id, "result": done})
         if not args.json:
-            print(f"{escape(row.id)}: {_(done)}: {listed.summary(row)}")
+            tell(f"{escape(row.id)}: {_(done)}: {listed.summary(row)}")
     if args.json:
         print(json.dumps(told, indent=2))
     return code
@@ -346,20 +352,35 @@ def flush(args: argparse.Namespace) -> int:
     return _told(troubles)
 
 
-def _everything() -> list[Entry | Row]:
-    """Return what is ours, in both places; for root the whole queue of an agent."""
-    troubles: list[Failure] = []
+def _everything(troubles: list[Failure]) -> list[Entry | Row]:
+    """Return what is ours, in both places; for root the whole queue of an agent.
+
+    An agent that does not answer is one more of the `troubles`.
+    """
     entries: list[Entry | Row] = [*failed.entries()]
-    entries += queued.rows(os.getuid() == 0, troubles)
-    _told(troubles)
-    return entries
+    return entries + queued.rows(os.getuid() == 0, troubles)
 
 
 def _chosen(words: list[str]) -> list[Entry | Row]:
-    """Return the messages that these ids name, each once."""
-    among = _everything()
-    named = (failed.choose(word, among) for word in words)
+    """Return the messages that these ids name, each once.
+
+    What is not found may be with an agent that does not answer: then that is said.
+    """
+    troubles: list[Failure] = []
+    among = _everything(troubles)
+    try:
+        named = [failed.choose(word, among) for word in words]
+    except UsageError:
+        if troubles:
+            raise troubles[0] from None
+        raise
+    _told(troubles)
     return list({entry.path: entry for entry in named}.values())
+
+
+def _is_unheard(troubles: list[Failure]) -> bool:
+    """Tell whether an agent did not answer, so that nobody knows what it has."""
+    return any(isinstance(failure, SystemTrouble) for failure in troubles)
 
 
 def _told(troubles: list[Failure]) -> int:

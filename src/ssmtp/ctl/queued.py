@@ -29,9 +29,11 @@ class Row:
     @property
     def reason(self) -> str:
         """Why it is still here, and when it is tried again."""
-        words = [self.told["reason"] or _("not tried yet")]
+        words = [self.told["reason"]] if self.told["reason"] else []
         number = self.told["attempts"]
-        if number:
+        if not number and not words:
+            words.append(_("not tried yet"))
+        elif number:
             tried = counted("tried {number} time", "tried {number} times", number)
             words.append(tried.format(number=number))
         if self.told["state"] == "waiting" and self.told["next"]:

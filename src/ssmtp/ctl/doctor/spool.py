@@ -75,7 +75,7 @@ def _agent(report: Report, case: Case, path: str, *, wanted: bool) -> None:
     _queue(report, case, told)
     _held(report, path, told["messages"])
     if wanted and case.config is not None:
-        _room(report, case.config)
+        _room(report, case.config, path)
 
 
 def _sender(report: Report, told: dict[str, Any], wanted: bool) -> None:
@@ -140,10 +140,11 @@ def _held(report: Report, path: str, count: int) -> None:
         report.warn("agent.held", text.format(count=len(held)), step, ids=held)
 
 
-def _room(report: Report, config: Config) -> None:
+def _room(report: Report, config: Config, socket: str) -> None:
     """See whether the queue's disk has room and is of a kind that keeps its word."""
+    usual = places.SYSTEM_SPOOL if socket == handoff.SYSTEM_SOCKET else None
     try:
-        path = places.spool_path(config)
+        path = places.spool_path(config, config.spool or usual)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except Failure as failure:
         report.skip("spool.space", f"{failure.what}.")

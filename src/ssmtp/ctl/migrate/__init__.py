@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ssmtp.accounts import caller
-from ssmtp.ctl import confwriter
+from ssmtp.ctl import confwriter, say
 from ssmtp.ctl.migrate import choice, plan, render
 from ssmtp.ctl.migrate.choice import PROGRAMS as PROGRAMS
 from ssmtp.ctl.migrate.choice import Found
@@ -98,11 +98,11 @@ def run(args: argparse.Namespace) -> int:
         choice.module(found.program).read(draft, found.paths, places, args.account)
         return draft
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         if not args.json:
             print(line)
 
-    found = choice.choose(args.program, places, read, say)
+    found = choice.choose(args.program, places, read, tell)
     scoped = args.output or args.user_file or args.system or args.from_
     if found.program == "ssmtp" and not scoped:
         # It is ours already, where it lies.
@@ -124,8 +124,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes and not _agreed(args):
         if args.json:
             _json(draft, planned, found, difference, [])
-        why = _("ssmtpctl: nothing is written; with --yes it is, without a question")
-        print(why, file=sys.stderr)
+        say(_("ssmtpctl: nothing is written; with --yes it is, without a question"))
         return EX_USAGE
     written = plan.write(planned, draft)
     if args.json:
