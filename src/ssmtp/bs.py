@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from ssmtp.conversation import Conversation
-from ssmtp.errors import EX_OK, EX_TEMPFAIL
+from ssmtp.errors import EX_OK, EX_TEMPFAIL, Failure
 from ssmtp.options import copied
 from ssmtp.signals import Signals
 from ssmtp.smtp.paths import from_xtext
@@ -110,12 +110,19 @@ class _Session(Conversation):
         notify = notify_of([path.parameters for path in transaction.recipients])
         if notify:
             parameters["NOTIFY"] = notify
-        receipt = self.submitting(
-            transaction.sender.text,
-            [path.text for path in transaction.recipients],
-            parameters,
-            taken,
-        )
+        try:
+            receipt = self.submitting(
+                transaction.sender.text,
+                [path.text for path in transaction.recipients],
+                parameters,
+                taken,
+            )
+        except Failure as failure:
+            from ssmtp.handoff import Queued
+
+            if isinstance(failure, Queued) and failure.when != "never":
+                return f"Ok: {failure.what}"  # else its sender would bring it again
+            raise
         name = receipt.queue_id
         words = f"Ok: queued as {name}" if name else "Ok: submitted"
         return f"{words} by {receipt.hub}"

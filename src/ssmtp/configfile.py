@@ -72,7 +72,7 @@ def load(path: str) -> Config:
         )
     from ssmtp import config as configuration
 
-    config = configuration.parse(text, path, _home() if b"~/" in text else None)
+    config = configuration.parse(text, path, home() if b"~/" in text else None)
     if config.has_secret:
         from ssmtp import guard
 
@@ -211,10 +211,11 @@ def _is_link(path: str) -> bool:
         return False
 
 
-def _home() -> str | None:
-    home = environ().get("HOME", "")
-    if home.startswith("/"):
-        return home
+def home() -> str | None:
+    """Return what `~` means in a configuration."""
+    named = environ().get("HOME", "")
+    if named.startswith("/"):
+        return named
     import pwd
 
     try:

@@ -176,6 +176,8 @@ def _doubt(entry: Entry, failure: InDoubt) -> None:
 def _resend(entry: Entry, request: Request) -> Receipt:
     """Send a repaired message as it is; let any other take the whole road again."""
     options = entry.options()
+    # Nobody waits any more; what the agent has must not be found here again.
+    options.wait = False
     if request.options.config_path is not None:
         options.config_path = request.options.config_path
     request = Request(
@@ -194,7 +196,7 @@ def _resend(entry: Entry, request: Request) -> Receipt:
         from ssmtp import direct
 
         request.options = direct.options_for(options, envelope)
-        receipt, _ = _hand_over(request, intake, False)
-        return receipt or direct.resend(request, envelope, intake)
+        receipt, excuse = _hand_over(request, intake, False)
+        return receipt or direct.resend(request, envelope, intake, excuse)
     finally:
         intake.body.close()

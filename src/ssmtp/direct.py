@@ -165,9 +165,7 @@ def deliver(
         run.prepare(intake)
         return run.submit()
     except BaseException as error:
-        failure = _failure(error)
-        if excuse is not None and _not_fit(failure):
-            failure = _without_agent(excuse, failure)
+        failure = _told(error, excuse)
         raise give_up(run, failure, intake if keep else None) from error
 
 
@@ -183,8 +181,16 @@ def options_for(given: Options, envelope: Envelope) -> Options:
     return options
 
 
-def resend(request: Request, envelope: Envelope, intake: Intake) -> Receipt:
-    """Submit a message that was repaired before, as it was kept."""
+def resend(
+    request: Request,
+    envelope: Envelope,
+    intake: Intake,
+    excuse: Failure | None = None,
+) -> Receipt:
+    """Submit a message that was repaired before, as it was kept.
+
+    `excuse` is that of `deliver`.
+    """
     run = Run(request)
     try:
         run.open()
@@ -192,7 +198,7 @@ def resend(request: Request, envelope: Envelope, intake: Intake) -> Receipt:
         run.message = messages.restore(intake)
         return run.submit()
     except BaseException as error:
-        raise give_up(run, error, None) from error
+        raise give_up(run, _told(error, excuse), None) from error
 
 
 def give_up(run: Run, error: BaseException, intake: Intake | None) -> Failure:
@@ -202,6 +208,14 @@ def give_up(run: Run, error: BaseException, intake: Intake | None) -> Failure:
     if intake is not None:
         _keep(run, failure, intake)
     run.log(failure)
+    return failure
+
+
+def _told(error: BaseException, excuse: Failure | None) -> Failure:
+    """Make a `Failure` of what ended the run, with why the agent could not help."""
+    failure = _failure(error)
+    if excuse is not None and _not_fit(failure):
+        return _without_agent(excuse, failure)
     return failure
 
 

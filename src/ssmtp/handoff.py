@@ -20,9 +20,18 @@ goes through the system's agent when its owner wrote down another mailhub.
 from __future__ import annotations
 
 import posix
+import time
 
 from ssmtp import configfile
-from ssmtp.errors import Deferred, Failure, InDoubt, MailhubRefused, SiteTrouble
+from ssmtp.errors import (
+    Deferred,
+    Failure,
+    InDoubt,
+    Interrupted,
+    MailhubRefused,
+    SiteTrouble,
+)
+from ssmtp.values import BLANKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from ssmtp.receipt import Receipt
     from ssmtp.smtp.phases import Clocks
     from ssmtp.smtp.reply import Reply
+    from ssmtp.trace import Trace
 
 SYSTEM_SOCKET = "/run/ssmtp/submit.sock"
 PATIENCE = 2.0  # seconds for an agent to greet
@@ -42,16 +52,28 @@ COMMAND_SECONDS = 60.0  # for a reply to MAIL or RCPT
 CONTENT_SECONDS = 300.0  # for the disk of a busy machine
 WAIT_SECONDS = 1200.0  # for the mailhub's verdict (--wait)
 _BEFORE_CONTENT = ("MAIL", "RCPT")  # phases in which nothing can have been taken
+# What the agent says of a message that it will not try again by itself.
+_AT_REST = ("(HoldInDoubt)", "(ssmtpctl queue hold)", "it has left the queue")
 
 
 class Road:
-    """The way to an agent; `only` forbids the direct one."""
+    """The way to an agent, by the first socket that leads to one.
 
-    __slots__ = ("only", "path")
+    `only` forbids the direct road; it leads nowhere for who is `barred` from reading
+    the configuration.
+    """
 
-    def __init__(self, path: str, only: bool) -> None:
-        self.path = path
+    __slots__ = ("barred", "only", "paths")
+
+    def __init__(self, paths: list[str], only: bool, barred: bool = False) -> None:
+        self.paths = paths
         self.only = only
+        self.barred = barred
+
+    @property
+    def path(self) -> str:
+        """The socket that is tried first."""
+        return self.paths[0]
 
 
 class Unreachable(SiteTrouble):
@@ -75,7 +97,7 @@ def agents(config_path: str | None, environ: Mapping[str, str]) -> list[str]:
     `config_path` is the configuration that was named, if any.
     """
     named = config_path or environ.get("SSMTP_CONF") or _usual(environ)
-    place = _keys(_readable(named), named)[1]
+    place = _keys(_readable(named) or b"", named)[1]
     places = [place] if place else sockets(environ)
     return [path for path in places if _exists(path)]
 
@@ -101,7 +123,7 @@ def road(request: Request) -> Road | None:
     usual = _usual(environ)
     named = options.config_path or environ.get("SSMTP_CONF") or usual
     text = _readable(named)
-    delivery, path = _keys(text, named)
+    delivery, path = _keys(text or b"", named)
     if delivery not in ("auto", "agent"):
         return None  # direct, or a mistake, which that road tells
     if delivery != "agent" and (
@@ -111,10 +133,10 @@ def road(request: Request) -> Road | None:
     places = [path] if path else sockets(environ)
     if delivery != "agent" and usual != configfile.SYSTEM_FILE and not path:
         places.remove(SYSTEM_SOCKET)
-    for place in places:
-        # One that is named and not there is one that is down just now.
-        if path or _exists(place):
-            return Road(place, delivery == "agent")
+    # One that is named and not there is one that is down just now.
+    there = places if path else [place for place in places if _exists(place)]
+    if there:
+        return Road(there, delivery == "agent", text is None)
     if delivery == "agent":
         raise Unreachable(
             f"there is no agent at {' or '.join(places)}",
@@ -149,12 +171,12 @@ def _home(environ: Mapping[str, str]) -> str | None:
         return None
 
 
-def _readable(path: str) -> bytes:
-    """Return a configuration, nothing when it cannot be read: users need not."""
+def _readable(path: str) -> bytes | None:
+    """Return a configuration, None when it cannot be read: users need not."""
     try:
         return configfile.read_text(path, "the configuration", missing_ok=True) or b""
     except Failure:
-        return b""
+        return None
 
 
 def _keys(text: bytes, path: str) -> tuple[str, str | None]:
@@ -166,27 +188,33 @@ def _keys(text: bytes, path: str) -> tuple[str, str | None]:
     lower = text.lower()
     if b"delivery" not in lower and b"agentsocket" not in lower:
         return delivery, place
-    for line in text.split(b"\n"):
-        name, _, value = line.partition(b"=")
-        key = name.strip(b" \t\xef\xbb\xbf").lower()
-        if key == b"delivery":
-            word = value.partition(b"#")[0].strip(b" \t\r\"'").lower()
-            delivery = word.decode("ascii", "replace") or "auto"
-        elif key == b"agentsocket":
-            place = _place(line, value.strip(b" \t\r"), path)
+    if b"\n" not in text:
+        text = text.replace(b"\r", b"\n")
+    for line in text.decode("utf-8", "surrogateescape").split("\n"):
+        name, _, value = line.partition("=")
+        key = name.strip(BLANKS + "\ufeff").lower()
+        if key == "delivery":
+            word = value.partition("#")[0]
+            delivery = word.strip(BLANKS + "\"'").lower() or "auto"
+        elif key == "agentsocket":
+            place = _place(line, value.strip(BLANKS), path)
     return delivery, place
 
 
-def _place(line: bytes, value: bytes, path: str) -> str | None:
+def _place(line: str, value: str, path: str) -> str | None:
     """Read the value of AgentSocket."""
-    if value[:1] == b"/" and not any(c in b"\"'# \t" for c in value):
-        return value.decode("utf-8", "surrogateescape")
+    if value[:1] == "/" and not any(c in "\"'# \t" for c in value):
+        return value
+    import os
+
     from ssmtp import config
 
     # Quotes, comments, ~ and relative paths: as the parser has them.
+    text = line.encode("utf-8", "surrogateescape")
     try:
-        return config.parse(line, path, _home({})).agent_socket
-    except Failure:
+        path = os.path.abspath(path)
+        return config.parse(text, path, configfile.home()).agent_socket
+    except (Failure, OSError):
         return None
 
 
@@ -194,7 +222,23 @@ def submit(way: Road, request: Request, intake: Intake) -> Receipt:
     """Hand a message over; return the receipt of the queue, or raise `Failure`.
 
     `Unreachable`: the agent was given nothing. `InDoubt`: it was, and did not answer.
+    Where there is no other road, one that takes no more connections is asked again.
     """
+    until = time.monotonic() + LONG_PATIENCE
+    pause = 0.05
+    while True:
+        try:
+            return _submit(way, request, intake)
+        except Unreachable as away:
+            full = away.reply is not None and away.reply.code == 421
+            alone = way.only or way.barred
+            if not (alone and full) or time.monotonic() + pause > until:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 1.0)
+
+
+def _submit(way: Road, request: Request, intake: Intake) -> Receipt:
     from ssmtp import parcel
     from ssmtp.smtp.dialogue import Dialogue
     from ssmtp.smtp.session import Facts
@@ -208,13 +252,11 @@ def submit(way: Road, request: Request, intake: Intake) -> Receipt:
 
         message.parse(intake)  # says what is wrong, and where
     envelope = parcel.Envelope(options)
-    hub = f"the agent ({way.path})"
+    patience = LONG_PATIENCE if way.only else PATIENCE
+    sock, hub = _reach(way.paths, patience, request.trace)
     if request.trace is not None:
-        request.trace.note(f"connecting to {hub}")
         for note in intake.notes:
             request.trace.note(note)
-    patience = LONG_PATIENCE if way.only else PATIENCE
-    sock = _connect(way.path, patience)
     channel = Channel(sock, _clocks(patience, options.wait), request.trace)
     dialogue = Dialogue(
         Facts(
@@ -227,21 +269,43 @@ def submit(way: Road, request: Request, intake: Intake) -> Receipt:
             handoff=parcel.parameters(options, intake.notes, envelope.odd),
         )
     )
+    receipt: Receipt | None = None
     try:
-        receipt: Receipt = blocking.run(channel.converse(dialogue))
-        return receipt
+        receipt = blocking.run(channel.converse(dialogue))
     except Again as again:
         raise Unreachable(f"{hub} does not speak as an agent does") from again
     except Failure as failure:
         nobody = isinstance(failure, (SiteTrouble, MailhubRefused))
         if dialogue.session.stage == "session" and nobody:
-            raise Unreachable(failure.what, "try again later") from failure
+            raise _unreachable(failure.what, failure.reply) from failure
         if _ended_before(failure):
             words = f"{hub} ended the session: {failure.reply}"
-            raise Unreachable(words, "try again later") from failure
+            raise _unreachable(words, failure.reply) from failure
         raise _translated(failure, options.wait) from failure
     finally:
-        channel.close()
+        try:
+            channel.close()
+        except Interrupted:
+            if receipt is None:
+                raise  # else it is too late: the agent has the message
+    return receipt
+
+
+def _reach(
+    paths: list[str], patience: float, trace: Trace | None
+) -> tuple[socket, str]:
+    """Connect to the first socket that somebody listens at; return what to call him."""
+    away: Unreachable | None = None
+    for path in paths:
+        hub = f"the agent ({path})"
+        if trace is not None:
+            trace.note(f"connecting to {hub}")
+        try:
+            return _connect(path, patience), hub
+        except Unreachable as error:
+            away = away or error
+    assert away is not None
+    raise away
 
 
 def _connect(path: str, patience: float) -> socket:
@@ -282,6 +346,11 @@ def _clocks(patience: float, wait: bool) -> Clocks:
     return Patience(patience, COMMAND_SECONDS, content)
 
 
+def _unreachable(what: str, reply: Reply | None) -> Unreachable:
+    step = "" if "try again" in what else "try again later"
+    return Unreachable(what, step, reply=reply)
+
+
 def _ended_before(failure: Failure) -> bool:
     """Whether it shuts down, and looks at no content any more (RFC 5321 §3.8)."""
     reply = failure.reply
@@ -301,8 +370,8 @@ def _translated(failure: Failure, waited: bool) -> Failure:
         queued = Queued(words, reply=reply)
         queued.exit_code = kind.exit_code
         queued.when = "never" if reply.code >= 500 else "later"
-        ended = reply.code >= 500 or "(HoldInDoubt)" in words  # who is to end it, too
-        queued.next_step = "" if ended else "the agent will try again"
+        rests = reply.code >= 500 or any(mark in words for mark in _AT_REST)
+        queued.next_step = "" if rests else "the agent will try again"
         return queued
     told = kind is not Deferred or "try again" in words
     step = "" if told else "try again later"

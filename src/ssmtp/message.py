@@ -105,10 +105,15 @@ def parse(intake: Intake) -> list[Field]:
 
 
 def with_added(fields: list[Field], config: Config) -> list[Field]:
-    """Put the `AddHeader` fields of the configuration before the message's own."""
+    """Put the `AddHeader` fields of the configuration before the message's own.
+
+    One that is there as it would be added stays alone: a message that was kept comes
+    here once more on its way to the agent.
+    """
     if not config.add_headers:
         return fields
     own = {f.key for f in fields}
+    there = {(f.key, f.body.strip()) for f in fields}
     added = []
     for number, line in config.add_headers:
         f = header.field(line)
@@ -117,7 +122,8 @@ def with_added(fields: list[Field], config: Config) -> list[Field]:
                 f"{config.path}: line {number}: AddHeader: no header field",
                 "write it as AddHeader=Name: value",
             )
-        if f.key not in _ONCE or f.key not in own:
+        once = f.key in _ONCE and f.key in own
+        if not once and (f.key, f.body.strip()) not in there:
             f.rule = f"AddHeader, line {number} of {config.path}"
             added.append(f)
     return added + fields

@@ -15,6 +15,7 @@ from ssmtp.errors import (
     Bug,
     ConfigError,
     InputRefused,
+    Interrupted,
     NetworkTrouble,
     SiteTrouble,
     UnknownHost,
@@ -109,7 +110,10 @@ def attempts(
 
     receipt: Receipt
     channel, receipt = yield from reach(config, mailhubs, family, trace, begin)
-    channel.close()
+    try:
+        channel.close()
+    except Interrupted:
+        pass  # too late: the mailhub has the message
     receipt.seconds = time.monotonic() - begun
     return receipt
 

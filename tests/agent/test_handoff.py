@@ -7,13 +7,15 @@ import os
 import posix
 import re
 import resource
+import signal
+import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from ssmtp import bs, delivery, handoff
+from ssmtp import bs, delivery, handoff, intake
 from ssmtp.agent import link
 from ssmtp.agent.clerks import ALONE
 from ssmtp.agent.site import Site
@@ -25,7 +27,9 @@ from ssmtp.errors import (
     UnknownHost,
 )
 from ssmtp.options import scan
+from ssmtp.signals import Signals
 from ssmtp.smtp.reply import Reply
+from ssmtp.wire.channel import Channel
 from tests.agent.agents import STRANGERS, Box, Peer, pretender, scripted, silent
 from tests.hub import Hub, running
 
@@ -83,6 +87,8 @@ def test_queued_and_silent(agent):
         (["-B", "8bitmime", "a@b.example"], {"body": "8BITMIME"}),
         (["-i", "-oi", "-odb", "-L", "a +=é", "a@b.example"], {}),
         (["jörg@example.com"], {"to": ["jörg@example.com"], "utf8": True}),
+        (["jörg@example.com"], {"body": None}),
+        (["-B", "8BITMIME", "jörg@example.com"], {"body": "8BITMIME"}),
     ],
 )
 def test_options(agent, words, facts):
@@ -336,6 +342,105 @@ def test_delivery_agent_never_goes_direct(box, hub):
     assert [] == hub.mails
 
 
+@pytest.mark.parametrize(
+    ("line", "ends"),
+    [("Delivery=agent\u00a0", "\n"), ("\f\u00a0Delivery\v=agent", "\n"), ("", "\r")],
+    ids=["a blank of the web", "other blanks", "lines of an old Mac"],
+)
+def test_delivery_agent_however_it_is_written(box, hub, line, ends):
+    """What the parser takes for Delivery=agent never leads straight to the mailhub."""
+    usual = box.place / "home/.config/ssmtp/ssmtp.conf"
+    text = f"{usual.read_text()}{line or 'Delivery=agent'}\n".replace("\n", ends)
+    usual.write_bytes(text.encode())
+    done = box.sendmail("a@b.example")
+
+    assert 75 == done.returncode
+    assert ([], 1) == (hub.mails, len(box.kept()))
+
+
+@pytest.mark.parametrize(
+    ("conf", "place"),
+    [
+        (lambda box: box.conf, "~/run/submit.sock"),
+        (lambda box: os.path.relpath(box.conf, "/"), "run/submit.sock"),
+    ],
+    ids=["home", "a configuration that was named from here"],
+)
+def test_agent_socket_as_the_agent_reads_it(box, conf, place):
+    """Where AgentSocket leads does not depend on who reads it, nor from where."""
+    box.start()
+    box.conf.write_text(f"{box.own.read_text()}AgentSocket={place}\nDelivery=agent\n")
+    done = box.sendmail("a@b.example", conf=conf(box), HOME=str(box.place))
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert 1 == len(box.entries())
+
+
+def test_an_agent_that_is_dead_does_not_hide_the_next(box, tmp_path, monkeypatch):
+    """Behind a socket of one's own that nobody listens at there is the system's."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        (tmp_path / "ssmtp").mkdir()
+        dead.bind(str(tmp_path / "ssmtp/submit.sock"))
+    box.start()
+    monkeypatch.setattr(handoff, "SYSTEM_SOCKET", str(box.socket))
+    box.conf.write_text(f"{box.own.read_text()}Delivery=agent\n")
+    environ = {
+        "SSMTP_CONF": str(box.conf),
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "XDG_STATE_HOME": str(box.state),
+    }
+    request = delivery.Request(scan("sendmail", ["a@b.example"]), None, environ, [])
+    taken = intake.from_blocks(b"", [b"Subject: x\n\nhello\n"])
+    receipt = delivery.deliver(request, taken)
+
+    [entry] = box.entries()
+    assert entry.id == receipt.queue_id
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        lambda peer: peer.socket.sendall(b"421 4.7.0 uid 0 has 20 connections\r\n"),
+        scripted("421 4.3.2 the agent is being restarted\r\n", ""),
+    ],
+    ids=["full", "being restarted"],
+)
+def test_delivery_agent_waits_for_its_turn(box, full):
+    """Without another road, an agent that takes nobody just now is asked again."""
+    acts = [full, full, scripted(*[OK] * 2, "250 2.0.0 queued as X\r\n")]
+
+    def act(peer: Peer) -> None:
+        acts.pop(0)(peer)
+
+    with pretender(box.socket, act):
+        done = box.sendmail("a@b.example")
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert ([], []) == (acts, box.kept())
+
+
+def test_who_cannot_read_the_configuration_waits_for_his_turn(box, monkeypatch):
+    """Who has no other road to take asks a full agent again, too."""
+    monkeypatch.setattr(handoff, "SYSTEM_SOCKET", str(box.socket))
+    monkeypatch.setattr("ssmtp.configfile.SYSTEM_FILE", str(box.place))  # no file
+    environ = {"HOME": str(box.place), "XDG_STATE_HOME": str(box.state)}
+    request = delivery.Request(scan("sendmail", ["a@b.example"]), None, environ, [])
+    taken = intake.from_blocks(b"", [b"Subject: x\n\nhello\n"])
+    acts = [
+        lambda peer: peer.socket.sendall(b"421 4.7.0 uid 0 has 20 connections\r\n"),
+        scripted(*[OK] * 2, "250 2.0.0 queued as X\r\n"),
+    ]
+
+    def act(peer: Peer) -> None:
+        acts.pop(0)(peer)
+
+    with pretender(box.socket, act):
+        receipt = delivery.deliver(request, taken)
+
+    assert ([], []) == (acts, box.kept())
+    assert str(box.socket) in receipt.hub
+
+
 def test_no_agent_to_be_found(box, monkeypatch):
     """Where an agent is wanted and none is there, what is to be done is a command."""
     monkeypatch.setattr(handoff, "SYSTEM_SOCKET", str(box.socket))
@@ -517,7 +622,92 @@ def test_what_failed_on_the_direct_road_goes_to_the_agent_later(box, hub):
     assert ([], []) == (hub.mails, box.kept())
 
 
+def test_kept_message_waits_for_the_agent_again(box, hub):
+    """Who cannot do without the agent hears that (75), whenever he tries."""
+    usual = box.place / "home/.config/ssmtp/ssmtp.conf"
+    usual.write_text(f"{usual.read_text()}AuthUser=me\nAuthPassFile=/no/password\n")
+    first = box.sendmail("a@b.example")
+    again = box.sendmail("-q")
+
+    assert (75, 75) == (first.returncode, again.returncode)
+    assert b"this user cannot send without it" in again.stderr
+    assert 1 == len(box.kept())
+
+
+def test_what_was_to_be_waited_for_goes_to_the_agent_once(box):
+    """Whoever sends a kept message again waits for no mailhub: it is in the queue."""
+    away = box.sendmail("--wait", "a@b.example")
+    box.start()
+    again = [box.sendmail("-q").returncode for _ in range(2)]
+
+    assert (75, [0, 0]) == (away.returncode, again)
+    assert ([], 1) == (box.kept(), len(box.entries()))
+
+
+@pytest.mark.parametrize("agent", [True, False], ids=["agent", "direct"])
+def test_signal_when_the_message_was_taken(box, hub, monkeypatch, agent):
+    """Once the other end has said that it has the message, no signal denies it."""
+    if agent:
+        box.start()
+    original = Channel.close
+
+    def close(channel: Channel) -> None:
+        original(channel)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Channel, "close", close)
+    environ = {"HOME": str(box.place / "home"), "XDG_STATE_HOME": str(box.state)}
+    signals = Signals()
+    request = delivery.Request(
+        scan("sendmail", ["a@b.example"]), None, environ, [], settle=signals.hold
+    )
+    taken = intake.from_blocks(b"", [b"Subject: x\n\nhello\n"])
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        with signals:
+            delivery.deliver(request, taken)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert [signal.SIGTERM] == came
+    assert ([], 1) == (box.kept(), len(hub.mails) + len(box.entries() if agent else []))
+
+
 # Other ways in
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reply"),
+    [
+        ((451, "4.3.0", "greylisted"), "250 2.0.0 Ok: queued as {id}; "),
+        ((550, "5.1.1", "no such user"), "550 5.1.1 queued as {id}; "),
+    ],
+    ids=["not now", "never"],
+)
+def test_bs_that_waits(box, verdict, reply):
+    """A program that speaks SMTP is not told to bring again what is in the queue."""
+    box.start()
+    ear = link.Ear(str(box.socket.parent / "sender.sock"))
+    assert ear.words(5)
+
+    def sender() -> None:
+        for word in ear.words(20):
+            ear.done(word["new"], *verdict)
+
+    thread = threading.Thread(target=sender)
+    thread.start()
+    session = (
+        "EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<bs@d.example>\r\n"
+        "DATA\r\nSubject: s\r\n\r\nx\r\n.\r\nQUIT\r\n"
+    )
+    done = box.sendmail("-bs", "--wait", text=session)
+    thread.join()
+    ear.close()
+
+    [entry] = box.entries()
+    assert reply.format(id=entry.id) in done.stdout.decode()
+    assert [] == box.kept()
 
 
 def test_bs(agent):
@@ -552,13 +742,13 @@ def test_mailq(agent):
 
 
 def test_mailq_without_an_answer(box):
-    """mailq says when the agent cannot be asked."""
+    """mailq says when the agent cannot be asked, and not that its queue is empty."""
     with pretender(box.socket, lambda peer: None):
         done = box.sendmail("-bp")
 
     assert 75 == done.returncode
     assert b"hung up" in done.stderr
-    assert b"Mail queue is empty\n" == done.stdout
+    assert b"" == done.stdout
 
 
 # --wait
@@ -677,6 +867,32 @@ def test_wait_for_a_word_that_is_lost(box, failed, code):
     ear.close()
 
     assert code == done.returncode
+    assert b"try again" not in done.stderr
+
+
+@pytest.mark.slow
+def test_wait_for_what_somebody_holds(box):
+    """Who waits for a message that is held hears so, and who is to end that."""
+    box.start()
+    ear = link.Ear(str(box.socket.parent / "sender.sock"))
+    assert ear.words(5)
+
+    def sender() -> None:
+        [word] = ear.words(20)
+        queue = box.queue()
+        assert queue.hold(word["new"])
+        queue.close()
+
+    thread = threading.Thread(target=sender)
+    thread.start()
+    done = box.sendmail("--wait", "a@b.example")
+    thread.join()
+    ear.close()
+
+    [entry] = box.entries()
+    assert 75 == done.returncode
+    assert done.stderr.endswith(f"queue release {entry.id}` sends it\n".encode())
+    assert [] == box.kept()
 
 
 @pytest.mark.parametrize(

@@ -237,10 +237,15 @@ def _of(sent):
         ("Date: Thu, 1 Jan 1970 00:00:00 +0000", f"Date: {DATE}\n", {"Date": [DATE]}),
         ("Message-ID: <a@b>", "", {"Message-ID": ["<a@b>"]}),
         ("To: root", "", {"To": ["root@corp.example"]}),
+        ("X-M: web", "X-M: mine\n", {"X-M": ["web", "mine"]}),
+        ("X-M: web", "x-m:  web\n", {"X-M": ["web"]}),
     ],
 )
 def test_add_header(line, head, found):
-    """AddHeader adds a field; one that there may be once counts when it is missing."""
+    """AddHeader adds a field; one that there may be once counts when it is missing.
+
+    What was kept when the mailhub was away, and goes to the agent, has it already.
+    """
     sent = send(f"{head}Subject: s\n\nb\n", conf=f"AddHeader={line}\n")
 
     assert found == {name: sent.fields(name) for name in found}
