@@ -742,6 +742,23 @@ def test_wishes_without_end(world: World) -> None:
     assert all(55 < b - a < 65 for a, b in itertools.pairwise(late))
 
 
+def test_wishes_after_a_clock_set_back(world: World) -> None:
+    """No wish waits until the clock shows again when the latest try was."""
+    world.judge = lambda name: "451 4.2.0 later"
+    world.add("<1@x>")
+
+    def then(sender: Sender) -> None:
+        (name,) = world.queue.ids()
+        for second in range(10, 600):
+            world.at(second, lambda: sender._heard({"flush": name}))
+        world.at(600, lambda: world.jump(-1000))
+        world.at(700, lambda: sender._heard({"flush": name}))
+
+    world.run(900, then)
+
+    assert 700 in [round(at) for at in world.tries("<1@x>")]
+
+
 @pytest.mark.parametrize("running", [True, False])
 def test_clock_set_back(world: World, running: bool) -> None:
     """Nothing waits for a time that comes again, whether the sender ran or not."""

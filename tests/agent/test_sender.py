@@ -453,6 +453,26 @@ def test_mended_password_is_tried_soon(
         assert tries + 1 == post.hub.connections
 
 
+def test_password_that_was_mended_as_another_mailhub_was_asked(tmp_path: Path) -> None:
+    """Whoever finds the configuration changed first, the pause of AUTH is over."""
+    with sending.post(tmp_path, users={"me": "right-54321"}) as post:
+        other = sending.Mailhub(users={"me": "right-54321"})
+        other.start()
+        post.configure("AuthUser=me", "AuthPass=wrong-12345")
+        post.add("m0")
+        with post.sender() as made:
+            until(lambda: post.site()["kind"] == "auth")
+            until(lambda: not made.default.opening)
+            made.changes._at = loop.boottime() + 3600
+            post.configure("AuthUser=me", "AuthPass=right-54321")
+            post.add("m1", mailhubs=[f"127.0.0.1:{other.port}"])
+            made.loop.post(made.look)
+            until(lambda: ["m1"] == subjects(other))
+            made.changes.soon()
+            until(lambda: post.queue.count() == 0, 10)
+        other.stop()
+
+
 def test_restored_configuration_is_tried_soon(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,6 +526,24 @@ def test_password_that_was_mended_before_a_start(
             until(lambda: post.queue.count() == 0, 10)
 
         assert 3 == sum(said.startswith("AUTH") for said in post.hub.commands)
+
+
+def test_password_beyond_the_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password that the locale has no letters for keeps no sender from starting."""
+
+    def encode(text: str) -> bytes:
+        return text.encode("latin-1", "surrogateescape")
+
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "password").write_text("2\u20ac-12345\n", encoding="utf-8")
+    with sending.post(tmp_path, users={"me": "2\u20ac-12345"}) as post:
+        post.configure("AuthUser=me", "AuthPassCredential=password")
+        post.add("m0")
+        monkeypatch.setattr(os, "fsencode", encode)
+        with post.sender():
+            post.drained()
 
 
 def test_larger_limit(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -709,6 +747,77 @@ def test_own_mailhub_while_others_are_away(post: Post) -> None:
         post.add("m3", mailhubs=[f"127.0.0.1:{post.hub.port}"])
         sender.loop.post(sender.look)
         until(lambda: ["m3"] == subjects(post.hub), 10)
+
+
+class Waiting(dict[str, str]):
+    """Replies, of which that to one verb comes when `go` is set."""
+
+    def __init__(self, verb: str, reply: str) -> None:
+        super().__init__()
+        self.verb, self.reply = verb, reply
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def get(self, verb: str, default: Any = None) -> Any:
+        if verb != self.verb:
+            return default
+        self.asked.set()
+        self.go.wait(20)
+        return self.reply
+
+
+def test_no_password_for_a_mailhub_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was under way as the mailhub was changed goes to the new one if need be."""
+    monkeypatch.setattr("ssmtp.agent.changes.EVERY", 0.1)
+    replies = Waiting("MAIL#2", "421 4.3.2 closing")
+    with sending.post(tmp_path, users={"me": "old-12345"}, replies=replies) as post:
+        other = sending.Mailhub(users={"me": "new-54321"})
+        other.start()
+        post.configure("AuthUser=me", "AuthPass=old-12345")
+        post.add("m0")
+        with post.sender() as sender:
+            post.drained()
+            old = sender.default
+            post.add("m1")
+            sender.loop.post(sender.look)
+            assert replies.asked.wait(20)
+            hub = f"127.0.0.1:{other.port}"
+            post.configure("AuthUser=me", "AuthPass=new-54321", mailhub=hub)
+            until(lambda: sender.default is not old)
+            replies.go.set()
+            post.drained()
+        other.stop()
+
+        assert 1 == sum(said.startswith("AUTH") for said in post.hub.commands)
+        assert ["m1"] == subjects(other)
+        assert not old.site.kind
+
+
+def test_no_trouble_with_a_mailhub_of_before(tmp_path: Path) -> None:
+    """That a mailhub cannot be had, which is none any more, concerns nobody."""
+    replies = Waiting("", "554 5.3.2 no service")
+    with sending.post(tmp_path, replies=replies) as post:
+        other = sending.Mailhub()
+        other.start()
+        post.add("m0")
+        with post.sender() as sender:
+            post.drained()
+            old, replies.verb = sender.default, "GREETING"
+            for number in range(1, 5):
+                post.add(f"m{number}")
+            sender.loop.post(sender.look)
+            assert replies.asked.wait(20)
+            hub = f"127.0.0.1:{other.port}"
+            post.configure(mailhub=hub)
+            post.add("m5", mailhubs=[hub])
+            sender.loop.post(sender.look)
+            until(lambda: sender.default is not old)
+            replies.go.set()
+            post.drained()
+            until(lambda: not old.opening)
+            assert not old.site.kind
+        other.stop()
 
 
 def test_many_for_another_mailhub_that_is_away(

@@ -99,5 +99,6 @@ class Changes:
         if config.auth_pass_credential:
             with contextlib.suppress(Failure):
                 secret = credential(config.auth_pass_credential)
-                digest = binascii.crc32(os.fsencode(secret), digest)
+                octets = secret.encode("utf-8", "surrogateescape")
+                digest = binascii.crc32(octets, digest)
         return digest

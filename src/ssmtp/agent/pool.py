@@ -124,6 +124,11 @@ class Worker:
         self.domains: set[str] = set()  # of recipients, where RCPTDOMAINMAX counts
         self.task: Task | None = None
 
+    @property
+    def is_left(self) -> bool:
+        """Whether it was opened for the usual mailhub, which is another now."""
+        return self.usual and self.pool is not self.carrier.default
+
     def start(self) -> None:
         """Begin to connect."""
         self.pool.workers.add(self)
@@ -154,17 +159,22 @@ class Worker:
             self.carrier.stumbled_over(error)
         self.carrier.turn_over(self)
 
+    def _failed(self, failure: Failure) -> None:
+        """Tell of a trouble with the mailhub, unless nobody needs it any more."""
+        if not self.is_left:
+            self.pool.failed(failure)
+
     def _run(self) -> Talk:
         pool = self.pool
         try:
             channel, relay = yield from self._open()
         except Failure as failure:
-            pool.failed(failure)
+            self._failed(failure)
             return
         except Broken:
             return  # told to leave
         except Exception as error:
-            pool.failed(bug(error))
+            self._failed(bug(error))
             raise
         try:
             self.relay = relay
@@ -183,7 +193,7 @@ class Worker:
         if self.usual and self.carrier.logs_in():
             yield from self.carrier.turn(self)
             config = self.carrier.fresh_config()
-        if self.usual and self.pool is not self.carrier.default:
+        if self.is_left:
             raise Broken("is no more the mailhub, and is told no password of another")
         hubs = self.pool.hubs
         credentials = from_config(config, Options("sendmail"), hubs)
@@ -272,7 +282,7 @@ class Worker:
             yield from self._hand_on(claim)
             return False
         if result.trouble is not None:
-            self.pool.failed(result.trouble)
+            self._failed(result.trouble)
             yield from carrier.put_back(claim)
             return False
         for outcome in result.outcomes:
@@ -288,7 +298,7 @@ class Worker:
 
     def _hand_on(self, claim: Claim) -> Talk:
         """Leave a message to another connection, if there is to be one soon."""
-        if self.pool.site.kind or self.carrier.stopping:
+        if self.pool.site.kind or self.carrier.stopping or self.is_left:
             yield from self.carrier.put_back(claim)
         else:
             self.pool.hands.append(claim)

@@ -41,10 +41,12 @@ def pause(tries: int, chance: float) -> float:
 def wish_pause(now: float, last_try: float, tries: int) -> float:
     """Return the seconds until a try that somebody wishes may be made, after so many.
 
-    `last_try` is when the latest began.
+    `last_try` is when the latest began. Once the clock was set back behind that, nobody
+    knows how long ago it was.
     """
-    pause = min(max(tries - AT_WILL, 0), WISH_PAUSE)
-    return min(max(last_try + pause - now, 0.0), pause)
+    if now < last_try:
+        return 0.0
+    return max(last_try + min(tries - AT_WILL, WISH_PAUSE) - now, 0.0)
 
 
 def next_try(

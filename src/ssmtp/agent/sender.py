@@ -388,7 +388,7 @@ class Sender(Carrier):
             # Whoever changed it wants to see whether it works now. Only asking for
             # everything to be tried is not enough: accounts are locked that way.
             for pool in self.pools.values():
-                pool.site.refusals.clear()
+                pool.site.mended(boottime())
 
     def failed(self, pool: Pool, failure: Failure) -> None:
         """Note that there is no connection to be had."""
