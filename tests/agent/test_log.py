@@ -5,7 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pty
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,7 @@ import pytest
 from ssmtp import journal
 from ssmtp.agent import answers, aside, receipts
 from ssmtp.agent.sessions import tell
-from tests.agent.agents import STRANGERS, Box, Peer
+from tests.agent.agents import ROOT, STRANGERS, Box, Peer
 from tests.agent.sending import Post, until
 from tests.agent.sending import post as a_post
 from tests.agent.test_ctl import ctl, keep, queue
@@ -207,6 +210,27 @@ def test_what_a_mailhub_calls_a_message_is_all_of_it(machine):
     assert by_id == by_hub
     assert "z@x.test: deferred: 450 4.2.1 busy\n" in by_hub[1]
     assert "\n  now: waiting: " in by_hub[1]
+
+
+def test_mailhub_that_calls_all_the_same(post, monkeypatch):
+    """However many messages have one name there, the record is read through but once
+    more, and no line is compared with each of them."""
+    meant = [line(f"n-{n}", queue_id="2.0.0") for n in range(50)]
+    tries = [line(f"n-{n}", state="deferred", queue_id=None) for n in range(50)]
+    others = [line(f"x-{n}", queue_id=None) for n in range(50)]
+    (post.spool / receipts.NAME).write_text("".join([*meant, *tries, *others]))
+    words: list[str] = []
+    needles = receipts._needles
+
+    def look(word: str) -> list[bytes]:
+        words.append(word)
+        return needles(word)
+
+    monkeypatch.setattr(receipts, "_needles", look)
+    told = [json.loads(each) for each in answers.to("XLOG", "2.0.0", asker(post, 0))]
+
+    assert 2 * [f"n-{n}" for n in range(50)] == [each["id"] for each in told]
+    assert ["2.0.0"] * 2 == words
 
 
 def test_what_was_dropped(machine):
@@ -511,3 +535,25 @@ def test_nobody_waits_for_standard_error(alone, monkeypatch):
     journal.note("closed")
 
     assert 50_000 < len(got) < 300_000
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+@pytest.mark.parametrize("size", [900, 5000])
+def test_reader_that_hangs(kind, size):
+    """Nobody waits for who does not read standard error, however long the lines are."""
+    ours, its = os.pipe() if kind == "pipe" else pty.openpty()
+    line = f"{size} * 'x' + '\\n'"
+    words = f"from ssmtp.agent import aside\nfor _ in range(200): aside.write({line})"
+    try:
+        code = subprocess.run(
+            [sys.executable, "-c", words],
+            env={"PYTHONPATH": str(ROOT / "src")},
+            stderr=its,
+            timeout=10,
+        ).returncode
+        said = os.read(ours, 900)
+    finally:
+        os.close(ours)
+        os.close(its)
+
+    assert (0, b"x" * 900) == (code, said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pwd
 import smtplib
@@ -13,8 +14,9 @@ import threading
 import pytest
 
 from ssmtp.agent import acceptor as acceptors
+from ssmtp.agent import listening
 from ssmtp.agent.acceptor import Acceptor
-from ssmtp.errors import ConfigError
+from ssmtp.errors import ConfigError, SystemTrouble
 from tests.agent.agents import PYTHON, ROOT, Box, Peer
 
 LOGIN = "nobody"
@@ -365,3 +367,18 @@ os.dup2(int(sys.argv[1]), 3)
 os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"] = str(os.getpid()), sys.argv[2]
 os.execv(sys.argv[3], sys.argv[3:])
 """
+
+
+def test_machine_without_ipv6(monkeypatch):
+    """A kernel that knows no IPv6 is a trouble in words; an agent that hears SIGHUP
+    goes on as before."""
+
+    def unknown(*_: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr(socket, "socket", unknown)
+
+    with pytest.raises(
+        SystemTrouble, match=r"cannot listen at \[::1\]:25: Address fam"
+    ):
+        listening.loopback("::1", 25)

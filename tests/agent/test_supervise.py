@@ -370,6 +370,45 @@ def test_hangup_with_another_place_to_listen(tmp_path):
     assert (first, "220", 0) == (before, greeting[:3], code)
 
 
+def test_death_before_hangup(tmp_path):
+    """An acceptor that is started again listens where it did, until SIGHUP says that
+    the configuration was meant; then the new place is free."""
+    conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
+    conf.write_text("mailhub=127.0.0.1:1\nListenIdentity=nobody\n")
+    words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
+    agent = subprocess.Popen(
+        [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert agent.stderr is not None
+    try:
+        first = _sender(agent, place)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            there = free.getsockname()
+        with conf.open("a") as file:
+            file.write(f"ListenLoopback=127.0.0.1:{there[1]}\n")
+        children = Path(f"/proc/{agent.pid}/task/{agent.pid}/children")
+        (acceptor,) = {*map(int, children.read_text().split())} - {first}
+        os.kill(acceptor, signal.SIGKILL)
+        assert first == _sender(agent, place)
+        with pytest.raises(ConnectionRefusedError):
+            Peer(there)
+        agent.send_signal(signal.SIGHUP)
+        _sender(agent, place, first)
+        with Peer(there) as peer:
+            greeting = peer.reply()
+        agent.terminate()
+        code = agent.wait(30)
+    finally:
+        agent.kill()
+        agent.wait()
+        agent.stderr.close()
+
+    assert ("220", 0) == (greeting[:3], code)
+
+
 def test_log_that_takes_nothing(tmp_path):
     """An agent whose words cannot be written down, on a full disk say, works on."""
     conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"

@@ -82,6 +82,16 @@ def test_no_space_is_kept_free_of_what_has_no_size(
     assert "" == refused(7, (0.0, 70_000_000))
 
 
+def test_mounts_of_which_nobody_can_tell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A queue of which /proc tells something only now and then is no worse for that."""
+    numbers = iter([b"", b"", b"7", b"7", b"", b"7", b"7"])
+    monkeypatch.setattr(space, "mount", lambda fd: next(numbers))
+
+    Queue.open(str(tmp_path)).close()
+
+
 @pytest.mark.parametrize(
     ("uid", "inodes", "of", "good"),
     [(7, 50, 1000, True), (7, 49, 1000, False), (0, 49, 1000, True), (7, 0, 0, True)],

@@ -112,7 +112,9 @@ class Acceptor:
             self._made.append(made)
             self._listeners.append(made.socket)
             names = [made.socket]
-        self._open_loopback(config.listen_loopback)
+        # `agent run` hands over what it has opened, and opens what is new at SIGHUP.
+        supervised = aside.WANTED in os.environ
+        self._open_loopback(() if supervised else config.listen_loopback)
         return str(names[0].getsockname())
 
     def _open_loopback(self, wanted: Iterable[tuple[str, int]]) -> None:

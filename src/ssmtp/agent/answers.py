@@ -41,7 +41,7 @@ TEXT_MOST = 300  # characters of a reason
 OWED = (REFUSED, "expired")  # until there is a report
 # Octets of what was noted of a message, from which on its user changes it no more.
 CHANGES_MOST = 1 << 18
-RECIPIENT_MOST = 1 << 12  # more for each recipient
+RECIPIENT_MOST = 1 << 15  # more for each recipient: long replies, for five days
 PACE = 0.01  # seconds between two words for the sender that a user causes
 # Who asks again and again for what is long, or costs others something, holds up nobody
 # but himself.

@@ -83,13 +83,17 @@ def submit(path: str, owner: tuple[int, int] | None = None) -> Listener:
 def loopback(host: str, port: int) -> socket.socket:
     """Listen at a loopback address in numbers; raises `SystemTrouble`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
+        # Where there is no IPv6, this fails already.
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, port))
+            listening.listen(BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
     except OSError as error:
-        listening.close()
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         step = "end the program that listens there, or change ListenLoopback"
         if error.errno == errno.EACCES:

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
@@ -84,13 +84,13 @@ def write(spool: str, lines: list[str]) -> None:
 
 
 def find(
-    spool: str, word: str, owner: int | None, names: Collection[str] = ()
+    spool: str, word: str, owner: int | None, names: Set[str] = frozenset()
 ) -> Iterator[Receipt]:
     """Yield what is known of the messages of a user (None: all), the oldest first.
 
     `word` is one that `is_meant` knows; the messages with these `names` are meant, too.
     """
-    for found in _records(spool, (word, *names), owner):
+    for found in _records(spool, word, owner, names):
         addresses = [found["from"], *found["to"]]
         if found["id"] in names or is_meant(
             word, found["id"], found["message_id"], addresses
@@ -101,18 +101,23 @@ def find(
 def named_by_hub(spool: str, word: str, owner: int | None) -> set[str]:
     """Return the ids of those messages to which a mailhub has given this id."""
     own = word.strip("<>")
-    records = _records(spool, [word], owner)
+    records = _records(spool, word, owner)
     return {found["id"] for found in records if found.get("queue_id") == own}
 
 
-def _records(spool: str, words: Iterable[str], owner: int | None) -> Iterator[Receipt]:
-    """Yield what these words may name; a line that a crash has cut off is none."""
-    wanted = [_needles(word) for word in words]
+def _records(
+    spool: str, word: str, owner: int | None, names: Set[str] = frozenset()
+) -> Iterator[Receipt]:
+    """Yield what a word may name, or these names do; what a crash has cut off is none.
+
+    A mailhub may call thousands of messages the same.
+    """
+    needles = _needles(word)
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(open(fd, "rb")) for fd in _files(spool)]
         for line in itertools.chain.from_iterable(files):
             lower = line.lower()
-            if not any(all(one in lower for one in needles) for needles in wanted):
+            if not all(one in lower for one in needles) and _id(line) not in names:
                 continue
             found = _read(line)
             if found and owner in (None, found["uid"]):
@@ -126,6 +131,11 @@ def _needles(word: str) -> list[bytes]:
     """
     parts = BEYOND_ASCII.split(word.strip("<>"))
     return [json.dumps(part)[1:-1].lower().encode() for part in parts if part]
+
+
+def _id(line: bytes) -> str:
+    """Return the id in a line, as `lines` has written it."""
+    return line.partition(b'"id": "')[2].partition(b'"')[0].decode("ascii", "replace")
 
 
 def is_meant(word: str, name: str, message_id: str, addresses: Iterable[str]) -> bool:
