@@ -27,7 +27,6 @@ from ssmtp.errors import (
     Deferred,
     Failure,
     InDoubt,
-    Interrupted,
     MailhubRefused,
     SiteTrouble,
 )
@@ -91,15 +90,21 @@ class Queued(Failure):
     scope = "message"
 
 
-def agents(config_path: str | None, environ: Mapping[str, str]) -> list[str]:
+def agents(
+    config_path: str | None, environ: Mapping[str, str], *, down: bool = False
+) -> list[str]:
     """Return the sockets that are there, this user's own before the system's.
 
-    `config_path` is the configuration that was named, if any.
+    `config_path` is the configuration that was named, if any. With `down`, one that
+    it wants counts when it is not there, too: it may have a queue all the same.
     """
     named = config_path or environ.get("SSMTP_CONF") or _usual(environ)
-    place = _keys(_readable(named) or b"", named)[1]
+    delivery, place = _keys(_readable(named) or b"", named)
     places = [place] if place else sockets(environ)
-    return [path for path in places if _exists(path)]
+    there = [path for path in places if _exists(path)]
+    if there or not down or delivery != "agent":
+        return there
+    return places[-1:] if named == configfile.SYSTEM_FILE else places[:1]
 
 
 def sockets(environ: Mapping[str, str]) -> list[str]:
@@ -210,7 +215,7 @@ def _place(line: str, value: str, path: str) -> str | None:
     from ssmtp import config
 
     # Quotes, comments, ~ and relative paths: as the parser has them.
-    text = line.encode("utf-8", "surrogateescape")
+    text = f"{line}\n".encode("utf-8", "surrogateescape")
     try:
         path = os.path.abspath(path)
         return config.parse(text, path, configfile.home()).agent_socket
@@ -253,7 +258,7 @@ def _submit(way: Road, request: Request, intake: Intake) -> Receipt:
         message.parse(intake)  # says what is wrong, and where
     envelope = parcel.Envelope(options)
     patience = LONG_PATIENCE if way.only else PATIENCE
-    sock, hub = _reach(way.paths, patience, request.trace)
+    sock, hub = reach(way.paths, patience, request.trace)
     if request.trace is not None:
         for note in intake.notes:
             request.trace.note(note)
@@ -269,9 +274,9 @@ def _submit(way: Road, request: Request, intake: Intake) -> Receipt:
             handoff=parcel.parameters(options, intake.notes, envelope.odd),
         )
     )
-    receipt: Receipt | None = None
     try:
-        receipt = blocking.run(channel.converse(dialogue))
+        receipt: Receipt = blocking.run(channel.converse(dialogue))
+        return receipt
     except Again as again:
         raise Unreachable(f"{hub} does not speak as an agent does") from again
     except Failure as failure:
@@ -283,16 +288,14 @@ def _submit(way: Road, request: Request, intake: Intake) -> Receipt:
             raise _unreachable(words, failure.reply) from failure
         raise _translated(failure, options.wait) from failure
     finally:
-        try:
+        if dialogue.session.stage == "content":
+            channel.close_late()
+        else:
             channel.close()
-        except Interrupted:
-            if receipt is None:
-                raise  # else it is too late: the agent has the message
-    return receipt
 
 
-def _reach(
-    paths: list[str], patience: float, trace: Trace | None
+def reach(
+    paths: list[str], patience: float, trace: Trace | None = None
 ) -> tuple[socket, str]:
     """Connect to the first socket that somebody listens at; return what to call him."""
     away: Unreachable | None = None

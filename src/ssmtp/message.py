@@ -105,15 +105,10 @@ def parse(intake: Intake) -> list[Field]:
 
 
 def with_added(fields: list[Field], config: Config) -> list[Field]:
-    """Put the `AddHeader` fields of the configuration before the message's own.
-
-    One that is there as it would be added stays alone: a message that was kept comes
-    here once more on its way to the agent.
-    """
+    """Put the `AddHeader` fields of the configuration before the message's own."""
     if not config.add_headers:
         return fields
     own = {f.key for f in fields}
-    there = {(f.key, f.body.strip()) for f in fields}
     added = []
     for number, line in config.add_headers:
         f = header.field(line)
@@ -122,8 +117,7 @@ def with_added(fields: list[Field], config: Config) -> list[Field]:
                 f"{config.path}: line {number}: AddHeader: no header field",
                 "write it as AddHeader=Name: value",
             )
-        once = f.key in _ONCE and f.key in own
-        if not once and (f.key, f.body.strip()) not in there:
+        if f.key not in _ONCE or f.key not in own:
             f.rule = f"AddHeader, line {number} of {config.path}"
             added.append(f)
     return added + fields
@@ -184,10 +178,25 @@ def repair(
     fields = _one_date(fields, top, now, notes)
     fields, message_id = _one_message_id(fields, top, f"<{now.unique}@{host}>", notes)
     fields = [completed(f, names, notes) if f.key in NAMING else f for f in fields]
+    if config.add_headers:
+        fields = _not_again(fields)
     fields = _with_destination(fields)
     fields = _with_resent_fields(fields, identity, now, host)
     fields = [f if f.plain else _fit(f, notes) for f in top + fields]
     return Message(fields, body, message_id, notes)
+
+
+def _not_again(fields: list[Field]) -> list[Field]:
+    """Drop the `AddHeader` fields that are there in the form that they have now.
+
+    A message that was kept comes here once more on its way to the agent.
+    """
+    own = {(f.key, f.body.strip()) for f in fields if f.rule[:9] != "AddHeader"}
+    return [
+        f
+        for f in fields
+        if f.rule[:9] != "AddHeader" or (f.key, f.body.strip()) not in own
+    ]
 
 
 def _fit(f: Field, notes: list[str]) -> Field:

@@ -252,7 +252,7 @@ def mailq(options: Options, words: list[str], stdin: int) -> int:
     code = EX_OK
     kept = failed.all_entries if _for_everybody() else failed.entries
     entries = kept(environ())
-    for path in handoff.agents(options.config_path, environ()):
+    for path in handoff.agents(options.config_path, environ(), down=True):
         from ssmtp.agent import verbs
 
         try:

@@ -14,8 +14,8 @@ from ssmtp.config import tls_mode
 from ssmtp.errors import (
     Bug,
     ConfigError,
+    InDoubt,
     InputRefused,
-    Interrupted,
     NetworkTrouble,
     SiteTrouble,
     UnknownHost,
@@ -110,10 +110,7 @@ def attempts(
 
     receipt: Receipt
     channel, receipt = yield from reach(config, mailhubs, family, trace, begin)
-    try:
-        channel.close()
-    except Interrupted:
-        pass  # too late: the mailhub has the message
+    channel.close_late()
     receipt.seconds = time.monotonic() - begun
     return receipt
 
@@ -213,6 +210,10 @@ class Attempt:
                 if again.bare <= bare and again.data <= data:
                     raise Bug("the same was to be tried again") from again
                 bare, data = bare or again.bare, data or again.data
+            except InDoubt:
+                through = True
+                channel.close_late()
+                raise
             except NetworkTrouble as trouble:
                 # An address that accepts and then says nothing is as good as dead.
                 found = [a for a in found if a is not link.address]

@@ -21,13 +21,14 @@ from typing import Any
 
 import pytest
 
-from ssmtp.agent import answers, status, verbs
+from ssmtp.agent import answers, schedule, status, verbs
 from ssmtp.agent.link import Ear
 from ssmtp.agent.places import link_path
 from ssmtp.agent.site import STUMBLES
 from ssmtp.ctl import agent as verb
 from ssmtp.ctl import main, queued
 from ssmtp.errors import SystemTrouble
+from ssmtp.smtp import reply
 from ssmtp.spool import listing
 from tests.agent import sending
 from tests.agent.agents import ROOT, STRANGERS, Box, pretender, silent
@@ -256,6 +257,27 @@ def test_what_was_released_is_not_being_sent(tmp_path):
             ]
 
     assert ["active", "held", "waiting"] == states
+
+
+def test_release_after_a_long_life(tmp_path):
+    """What the mailhub said to many recipients, for days, is no change of the user's:
+    he may have it tried anew."""
+    tries = schedule.tries_within(5 * 86400)
+    with sending.post(tmp_path) as post:
+        name = post.add("one", *[f"n{number}@x.test" for number in range(20)])
+        claim = post.queue.claim(name)
+        assert claim is not None
+        for state in [*["deferred"] * tries, "reported"]:
+            claim.begin()
+            claim.settle(
+                [(n, state, f"450 {n} {'x' * reply.TEXT_MOST}") for n in range(20)]
+            )
+        claim.to_failed("no")
+        link: Any = types.SimpleNamespace(connected=True, flush=lambda *_: None)
+        hall: Any = types.SimpleNamespace(queue=post.queue, link=link)
+        list(answers.to("XRELEASE", name, answers.Asker(1000, False, hall)))
+
+        assert [name] == list(post.queue.ids())
 
 
 def test_drop(machine):
@@ -589,6 +611,38 @@ def test_status_without_an_agent(box):
     assert "there is no agent; start one (ssmtpctl agent run), or" in err
     told = json.loads(as_json[1])
     assert (69, 69, None) == (as_json[0], told["exit"], told["agent"])
+
+
+@pytest.mark.parametrize("words", ["", "retry --all"])
+def test_no_queue_is_empty_whose_agent_is_down(box, words):
+    """Where mail goes to an agent only, and it is gone, nobody knows what it has."""
+    listed = ctl(box, "queue", *words.split())
+    mailq = box.sendmail("-bp")
+    said = f"the agent ({box.socket}) does not answer: No such file or directory"
+
+    assert (75, "", f"ssmtpctl: {said}; see that it runs\n") == listed
+    assert (75, b"") == (mailq.returncode, mailq.stdout)
+    assert said in mailq.stderr.decode()
+
+
+def test_who_is_behind_an_agent_that_is_dead(machine, monkeypatch, capsys):
+    """Status and doctor ask whom mail goes to: the first that somebody listens for."""
+    dead = machine.place / "dead.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(dead))
+    both = [str(dead), str(machine.socket)]
+    monkeypatch.setattr("ssmtp.handoff.sockets", lambda _: [*both])
+    text = re.sub("AgentSocket=.*\n", "", machine.conf.read_text())
+    machine.conf.write_text(text)
+    monkeypatch.setenv("SSMTP_CONF", str(machine.conf))
+    main(["agent", "status", "--json"])
+    status = json.loads(capsys.readouterr().out)
+    main(["doctor", "--json"])
+    doctor = json.loads(capsys.readouterr().out)["findings"]
+
+    assert str(machine.socket) == status["agent"]
+    [road] = [finding for finding in doctor if finding["id"] == "road"]
+    assert str(machine.socket) == road["facts"]["agent"]
 
 
 def site(box: Box, *sites: dict[str, object]) -> None:

@@ -22,6 +22,7 @@ from ssmtp.agent.site import Site
 from ssmtp.errors import (
     AuthRefused,
     ConfigError,
+    InDoubt,
     MailhubRefused,
     NetworkTrouble,
     UnknownHost,
@@ -29,6 +30,7 @@ from ssmtp.errors import (
 from ssmtp.options import scan
 from ssmtp.signals import Signals
 from ssmtp.smtp.reply import Reply
+from ssmtp.spool import failed
 from ssmtp.wire.channel import Channel
 from tests.agent.agents import STRANGERS, Box, Peer, pretender, scripted, silent
 from tests.hub import Hub, running
@@ -675,6 +677,48 @@ def test_signal_when_the_message_was_taken(box, hub, monkeypatch, agent):
 
 
 # Other ways in
+
+
+@pytest.mark.parametrize(
+    ("road", "words", "replies", "states"),
+    [
+        ("agent", ["--wait"], [OK, OK, "451 4.3.0 queued as X; no\r\n"], []),
+        ("agent", [], [OK, OK], ["in-doubt"]),
+        ("direct", [], [OK, OK], ["in-doubt"]),
+    ],
+    ids=["waited", "in doubt", "direct"],
+)
+def test_signal_when_it_may_have_been_taken(
+    box, monkeypatch, road, words, replies, states
+):
+    """A signal that comes too late does not have a message sent once more."""
+    box.conf.write_text(
+        f"Delivery={road}\nAgentSocket={box.socket}\nMailhub=unix:{box.socket}\n"
+    )
+    original = Channel.close
+
+    def close(channel: Channel) -> None:
+        original(channel)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Channel, "close", close)
+    environ = {"SSMTP_CONF": str(box.conf), "XDG_STATE_HOME": str(box.state)}
+    options = scan("sendmail", [*words, "a@b.example"])
+    taken = intake.from_blocks(b"", [b"Subject: x\n\nhello\n"])
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    signals = Signals()
+    request = delivery.Request(options, None, environ, [], settle=signals.hold)
+    try:
+        with (
+            pretender(box.socket, scripted(*replies)),
+            signals,
+            pytest.raises((handoff.Queued, InDoubt)),
+        ):
+            delivery.deliver(request, taken)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert states == [entry.state for entry in failed.entries(environ)]
 
 
 @pytest.mark.parametrize(

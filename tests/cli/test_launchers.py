@@ -124,6 +124,19 @@ def test_output_that_takes_no_more_for_now(name, fd):
     assert (64 if fd == 2 else 0) == program.wait(20)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pipe_of_others_stays_as_it_is(name):
+    """Whoever does not wait for standard output need not wait for it afterwards."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    done = subprocess.run([BIN / name, "--version"], stdout=theirs, timeout=20)
+    waits = os.get_blocking(theirs)
+    os.close(ours)
+    os.close(theirs)
+
+    assert (0, False) == (done.returncode, waits)
+
+
 def test_nothing_in_environment_or_directory_is_imported(tmp_path):
     """PYTHONPATH, PYTHONSTARTUP and modules in the current directory do nothing."""
     for name in ("ssmtp", "os", "posix", "sitecustomize", "usercustomize"):

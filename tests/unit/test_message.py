@@ -239,6 +239,7 @@ def _of(sent):
         ("To: root", "", {"To": ["root@corp.example"]}),
         ("X-M: web", "X-M: mine\n", {"X-M": ["web", "mine"]}),
         ("X-M: web", "x-m:  web\n", {"X-M": ["web"]}),
+        ("To: root", "To: root@corp.example\n", {"To": ["root@corp.example"]}),
     ],
 )
 def test_add_header(line, head, found):

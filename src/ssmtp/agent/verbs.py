@@ -32,6 +32,17 @@ def agents(
     return handoff.agents(config_path, environ)
 
 
+def first(sockets: list[str]) -> str:
+    """Return the socket that mail goes by: the first that somebody listens at."""
+    for path in sockets[:-1]:
+        try:
+            handoff.reach([path], handoff.PATIENCE)[0].close()
+        except handoff.Unreachable:
+            continue
+        return path
+    return sockets[-1]
+
+
 def call(path: str, line: str, timeout: float = 60.0) -> list[Row]:
     """Say one command to the agent at a socket, and return its answer."""
     return list(rows(path, line, timeout))

@@ -9,6 +9,7 @@ module and name it in `VERBS`.
 from __future__ import annotations
 
 import argparse
+import atexit
 import errno
 import importlib
 import io
@@ -159,7 +160,9 @@ def _open_what_is_closed() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
     # Where nobody may wait for a pipe, Python's streams lose what is too much for it.
-    os.set_blocking(1, True)
+    if not os.get_blocking(1):
+        os.set_blocking(1, True)
+        atexit.register(os.set_blocking, 1, False)  # others may write there, too
 
 
 def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

@@ -145,7 +145,8 @@ def status(args: argparse.Namespace) -> int:
                 _("there is no agent"),
                 _("start one (ssmtpctl agent run), or name it with --socket"),
             )
-        told = verbs.call(sockets[0], "XSTATUS", timeout=10.0)[0]
+        path = verbs.first(sockets)
+        told = verbs.call(path, "XSTATUS", timeout=10.0)[0]
     except Failure as failure:
         if args.metrics:
             _metrics(None)
@@ -159,9 +160,9 @@ def status(args: argparse.Namespace) -> int:
     if args.metrics:
         _metrics(told)
     elif args.json:
-        print(json.dumps({"agent": sockets[0], "exit": code, **told}, indent=2))
+        print(json.dumps({"agent": path, "exit": code, **told}, indent=2))
     else:
-        where = _("agent at {socket}").format(socket=sockets[0])
+        where = _("agent at {socket}").format(socket=path)
         print(f"{escape(where)}: {escape(words)}")
         print(_numbers(told))
     return code

@@ -62,7 +62,7 @@ def rows(everybody: bool, troubles: list[Failure]) -> list[Row]:
     An agent that does not answer is one more of the `troubles`.
     """
     found: list[Row] = []
-    for socket in handoff.agents(None, os.environ):
+    for socket in handoff.agents(None, os.environ, down=True):
         try:
             line = "XLIST all" if everybody else "XLIST"
             found += [Row(socket, told) for told in verbs.rows(socket, line)]

@@ -19,7 +19,7 @@ import errno
 import select
 import time
 
-from ssmtp.errors import Bug, Failure, SystemTrouble
+from ssmtp.errors import Bug, Failure, Interrupted, SystemTrouble
 from ssmtp.smtp.phases import AUTH
 from ssmtp.smtp.reply import LINE_KEPT, REPLY_MOST, Garbled, Inbox, Reply
 from ssmtp.smtp.steps import Await, Broken, Flight
@@ -97,6 +97,13 @@ class Channel:
         if self._cipher is not None and self._ended is None:
             self._send_once(self._cipher.farewell())
         self._sock.close()
+
+    def close_late(self) -> None:
+        """Close it once the mailhub may have the message: no signal changes that."""
+        try:
+            self.close()
+        except Interrupted:
+            pass  # `Signals` remembers it
 
     def fileno(self) -> int:
         """Return the descriptor to wait for while nothing is said."""

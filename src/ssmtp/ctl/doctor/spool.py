@@ -28,6 +28,8 @@ def find_road(case: Case) -> None:
     """Find out which way a message takes, as `handoff` decides it."""
     try:
         case.road = handoff.road(case.request)
+        if case.road is not None:
+            case.road.paths = [verbs.first(case.road.paths)]
     except Failure as failure:
         case.no_road = failure
 
