@@ -493,15 +493,22 @@ def test_limits_hold_for_all_processes_together(box, limit):
 
 def test_wait_at_a_clerk(box):
     """Any process tells the sender of a message, and tells --wait what became of it."""
+
+    def sockets() -> list[int]:
+        return [connections(pid) for pid in clerks(box)]
+
+    alone = sockets()
     ear = link.Ear(str(box.socket.parent / "sender.sock"))
     assert [{"flush": None, "rescan": True}] == ear.words(5)
     peers = several(box, 2)  # these are the first process's
-    before = [connections(pid) for pid in clerks(box)]
+    # Who has not read yet that there is a sender is handed no connection.
+    until(lambda: sum(sockets()) == sum(alone) + len(alone), "no way to the sender")
+    before = sockets()
     during: list[int] = []
 
     def sender() -> None:
         for word in ear.words(20):
-            during.extend(connections(pid) for pid in clerks(box))
+            during.extend(sockets())
             ear.done(word["new"], 550, "5.1.1", "no such user")
 
     thread = threading.Thread(target=sender)

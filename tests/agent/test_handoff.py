@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import posix
@@ -11,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ from ssmtp.options import scan
 from ssmtp.signals import Signals
 from ssmtp.smtp.reply import Reply
 from ssmtp.spool import failed
+from ssmtp.spool.queue import Queue
 from ssmtp.wire.channel import Channel
 from tests.agent.agents import STRANGERS, Box, Peer, pretender, scripted, silent
 from tests.hub import Hub, running
@@ -885,30 +888,41 @@ def test_wait_without_descriptors(box, others):
     assert ([], 1) == (box.kept(), len(box.entries()))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("failed", "code"), [(True, 69), (False, 75)])
-def test_wait_for_a_word_that_is_lost(box, failed, code):
-    """A message that is gone was not sent, as long as nobody says so."""
-    box.start()
+@contextlib.contextmanager
+def meanwhile(box: Box, act: Callable[[Queue, str], object]) -> Iterator[None]:
+    """Be a sender that says nothing; act on the queue once a message has come."""
     ear = link.Ear(str(box.socket.parent / "sender.sock"))
     assert ear.words(5)
 
     def sender() -> None:
         [word] = ear.words(20)
         queue = box.queue()
-        claim = queue.claim(word["new"])
+        act(queue, word["new"])
+        queue.close()
+
+    thread = threading.Thread(target=sender)
+    thread.start()
+    yield
+    thread.join()
+    ear.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("failed", "code"), [(True, 69), (False, 75)])
+def test_wait_for_a_word_that_is_lost(box, failed, code):
+    """A message that is gone was not sent, as long as nobody says so."""
+    box.start()
+
+    def end(queue: Queue, name: str) -> None:
+        claim = queue.claim(name)
         assert claim is not None
         if failed:
             claim.to_failed("no such user")
         else:
             claim.done()
-        queue.close()
 
-    thread = threading.Thread(target=sender)
-    thread.start()
-    done = box.sendmail("--wait", "a@b.example")
-    thread.join()
-    ear.close()
+    with meanwhile(box, end):
+        done = box.sendmail("--wait", "a@b.example")
 
     assert code == done.returncode
     assert b"try again" not in done.stderr
@@ -918,20 +932,8 @@ def test_wait_for_a_word_that_is_lost(box, failed, code):
 def test_wait_for_what_somebody_holds(box):
     """Who waits for a message that is held hears so, and who is to end that."""
     box.start()
-    ear = link.Ear(str(box.socket.parent / "sender.sock"))
-    assert ear.words(5)
-
-    def sender() -> None:
-        [word] = ear.words(20)
-        queue = box.queue()
-        assert queue.hold(word["new"])
-        queue.close()
-
-    thread = threading.Thread(target=sender)
-    thread.start()
-    done = box.sendmail("--wait", "a@b.example")
-    thread.join()
-    ear.close()
+    with meanwhile(box, lambda queue, name: queue.hold(name)):
+        done = box.sendmail("--wait", "a@b.example")
 
     [entry] = box.entries()
     assert 75 == done.returncode
