@@ -301,7 +301,8 @@ def _send(packet: bytes) -> str:
     """Send a packet to the system log by a socket of our own, and never wait long."""
     global _given_up, _log, _nobody_until
     log = _log if lasting else None
-    for _ in range(3):
+    until = time.monotonic() + PATIENCE  # others may be quicker, again and again
+    while True:
         fresh = log is None
         if log is None:
             if lasting and time.monotonic() < _nobody_until:
@@ -316,9 +317,9 @@ def _send(packet: bytes) -> str:
         try:
             posix.write(log.fd, packet)
         except BlockingIOError:
-            _given_up = not _takes_more(log)
+            _given_up = not _takes_more(log) or time.monotonic() > until
             if _given_up:
-                break
+                return BEHIND
         except OSError:
             # A daemon that was started anew has another socket.
             if fresh:
@@ -327,7 +328,6 @@ def _send(packet: bytes) -> str:
         else:
             _given_up = False
             return ""
-    return BEHIND
 
 
 def _connected() -> _Open:
