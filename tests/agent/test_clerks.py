@@ -510,6 +510,7 @@ def test_wait_at_a_clerk(box):
         for word in ear.words(20):
             during.extend(sockets())
             ear.done(word["new"], 550, "5.1.1", "no such user")
+            ear.say()
 
     thread = threading.Thread(target=sender)
     thread.start()
@@ -565,6 +566,7 @@ def test_wait_at_a_clerk_without_threads(strangers_box):
         for word in words:
             told.append(word["new"])
             ear.done(word["new"], 250, "2.0.0", "Ok")
+            ear.say()
     answers = [peer.reply() for peer in peers]
     ear.close()
     close(peers)

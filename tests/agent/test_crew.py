@@ -412,13 +412,31 @@ def runs(post: Post, pid: int) -> bool:
     return path.exists() and json.loads(path.read_text())["pid"] == pid
 
 
+class Second(Gate):
+    """Greets the second connection late; the first is not over before that one came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key, self.held = "GREETING", {2}
+        self.came = threading.Event()
+        self.contents = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == "GREETING" and self.here.number == 2:
+            self.came.set()
+        self.contents += key == "DOT"
+        if self.contents == 20:
+            assert self.came.wait(60)
+        return super().get(key, default)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("gate", [Second()], ids=["late"])
 def test_mate_that_hangs_while_it_logs_in(post: Post, gate: Gate) -> None:
     """It is killed in the end, for nobody else may log in meanwhile."""
     post.hub.users["me"] = "pw-12345"
     often = "MessagesPerConnection=60"
     post.configure("Connections=2", often, "AuthUser=me", "AuthPass=pw-12345")
-    gate.key, gate.held = "GREETING", {2}
     fill(post)
     sender = start_with(post, f"{IMPATIENT}; forks.wanted = lambda: 1")
     until(lambda: post.hub.connections == 2)

@@ -741,6 +741,7 @@ def test_bs_that_waits(box, verdict, reply):
     def sender() -> None:
         for word in ear.words(20):
             ear.done(word["new"], *verdict)
+            ear.say()
 
     thread = threading.Thread(target=sender)
     thread.start()
@@ -820,6 +821,7 @@ def test_wait(box, verdict, code, words):
     def sender() -> None:
         for word in ear.words(20):
             ear.done(word["new"], *verdict)
+            ear.say()
 
     thread = threading.Thread(target=sender)
     thread.start()

@@ -85,7 +85,9 @@ def test_verdicts(board, ear):
     board.expect("late")
     ear.done("early", 250, "2.0.0", "ok")
     ear.done("unknown", 250, "2.0.0", "ok")
-    threading.Timer(0.05, ear.done, ["late", 550, "5.1.1", "no\n" * 2000]).start()
+    ear.say()
+    ear.done("late", 550, "5.1.1", "no\n" * 2000)
+    threading.Timer(0.05, ear.say).start()
     late = board.wait("late", 10)
     early = board.wait("early", 10)
 
@@ -184,8 +186,10 @@ def test_verdict_while_the_link_is_broken(board, ear):
     board.expect("a")
     board.attach(None)
     ear.done("a", 250, "2.0.0", "Ok")
+    ear.say()
     wait_for(lambda: ear.words() == [] and ear.fileno() == -1)
     ear.done("b", 550, "5.1.1", "no")
+    ear.say()
     board.expect("b")
     assert [RESCAN] == ear.words(5)
     found = [board.wait(name, 5) for name in ("a", "b")]
@@ -198,6 +202,7 @@ def test_verdict_that_nobody_waits_for_is_forgotten(board, monkeypatch):
     monkeypatch.setattr("ssmtp.agent.link.STALE", 0.0)
     ear = Ear(board.path)
     ear.done("a", 250, "2.0.0", "Ok")
+    ear.say()
     assert [RESCAN] == ear.words(5)
     ear.close()
     board.expect("a")
@@ -211,6 +216,7 @@ def test_verdict_before_the_end(board, ear):
     for name in names:
         board.expect(name)
         ear.done(name, 250, "2.0.0", "Ok")
+        ear.say()
     board.attach(None)
 
     assert all(board.wait(name, 5) for name in names)
@@ -233,6 +239,7 @@ def test_deaf_ear():
     """Without a path the sender works alone."""
     ear = Ear(None)
     ear.done("x", 250, "2.0.0", "ok")
+    ear.say()
     begun = time.monotonic()
 
     assert ([], -1) == (ear.words(0.05), ear.fileno())
@@ -250,8 +257,10 @@ def test_wake(board, ear):
 def test_a_verdict_before_anybody_waits(board, ear):
     """What was said of a message is there for who begins to wait a moment later."""
     ear.done("first", 250, "2.0.0", "ok")
+    ear.say()
     for number in range(EARLY_MOST):
         ear.done(f"m{number}", 250, "2.0.0", "ok")
+        ear.say()
     wait_for(lambda: f"m{EARLY_MOST - 1}" in board._early)
     board.expect("m0")
     board.expect("first")

@@ -184,7 +184,8 @@ def attempt(queue: Queue, claim: Claim, world: int) -> None:
         for number in entry.open:
             accept(claim, number, world)
         if kind == "batch":
-            queue.remove([claim])
+            claim.unlink()  # as the sender does with many
+            claim.unlinked(queue.queue.try_sync())
         else:
             claim.done()
 

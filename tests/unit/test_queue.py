@@ -443,7 +443,11 @@ def test_several_are_removed_together(
     claims = [box.claim(box.add()) for _ in range(3)]
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
-    box.queue.remove(claims)
+    for claim in claims:
+        claim.unlink()
+    failed = box.queue.queue.try_sync()
+    for claim in claims:
+        claim.unlinked(failed)
 
     assert [] == box.names()
     assert [box.queue.queue.fd] == synced
@@ -651,8 +655,9 @@ def test_what_cannot_be_removed_is_not_sent_again(
         patch.setattr(os, "unlink", fail)
         with pytest.raises(NoSpace):
             claims[0].done()
-        with pytest.raises(NoSpace):
-            box.queue.remove(claims[1:])
+        for claim in claims[1:]:
+            with pytest.raises(NoSpace):
+                claim.unlink()
     assert sorted(names) == box.names()
 
     assert [None] * 3 == [box.queue.claim(name) for name in names]
@@ -699,8 +704,9 @@ def test_what_may_come_back_is_not_sent_again(
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(SystemTrouble):
         claims[0].done()
+    claims[1].unlink()
     with pytest.raises(SystemTrouble):
-        box.queue.remove(claims[1:])
+        claims[1].unlinked(box.queue.queue.try_sync())
     last = [file.read().splitlines()[-1] for file in files]
     for file in files:
         file.close()
@@ -1188,7 +1194,8 @@ def test_usage_follows_what_others_remove(box: Box) -> None:
         box.add()
     other = box.open()
     box.queue.usage(1000)
-    other.remove([box.claim(name) for name in box.names()])
+    for name in box.names():
+        box.claim(name).done()
     deadline = time.monotonic() + 10
     while box.queue.usage(1000)[0]:
         assert time.monotonic() < deadline

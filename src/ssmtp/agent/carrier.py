@@ -19,7 +19,7 @@ from typing import Any
 from ssmtp import configfile, journal
 from ssmtp.agent import aftermath, notices, receipts, schedule
 from ssmtp.agent.commits import Commits
-from ssmtp.agent.loop import Loop, boottime
+from ssmtp.agent.loop import Elsewhere, Loop, boottime
 from ssmtp.agent.pool import LEAVE, Pool, Worker
 from ssmtp.agent.site import Site
 from ssmtp.config import Config, Mailhub
@@ -44,7 +44,7 @@ class Carrier:
         self.config = config
         self.queue = queue
         self.loop = Loop()
-        self.commits = Commits(queue)
+        self.commits = Commits(queue, self.loop.post)
         self.trace = Trace(journal.dialogue) if config.debug else None
         self.stopping = False
         self.active: set[str] = set()
@@ -152,6 +152,7 @@ class Carrier:
     ) -> Talk:
         """Make what became of a message durable, then tell it.
 
+        For a message that all have nobody waits, unless the disk is behind.
         `confirms`: the mailhub tells of a delivery who wishes that. `size_most` is how
         many octets it takes, 0 if it did not say.
         """
@@ -166,13 +167,36 @@ class Carrier:
         if doubt:
             # Said before anything can go wrong, for it may arrive twice.
             self._log(entry, result, made, hub, seconds)
+        if all_sent:
+            request = self.commits.done(claim)
+        else:
+            request = self.commits.work(
+                lambda: aftermath.carry_out(made, claim, queue, config, hub)
+            )
+        rest = self._conclude(request, entry, result, made, hub, seconds)
+        if all_sent and not self.commits.is_behind:
+            self.loop.start(rest, self._concluded)
+        else:
+            yield from rest
+
+    def _concluded(self, value: object, error: BaseException | None) -> None:
+        if error is not None:
+            self.stumbled_over(error)
+
+    def _conclude(
+        self,
+        request: Elsewhere,
+        entry: Entry,
+        result: Result,
+        made: aftermath.Plan,
+        hub: str,
+        seconds: float,
+    ) -> Talk:
+        """Wait until it is durable, and tell what became of a message."""
+        doubt = any(outcome.state == DOUBT for outcome in result.outcomes)
+        all_sent = made.sends_all(entry)
         try:
-            if all_sent:
-                yield self.commits.done(claim)
-            else:
-                yield self.commits.work(
-                    lambda: aftermath.carry_out(made, claim, queue, config, hub)
-                )
+            yield request
         except aftermath.Unreported as failure:
             self.note(failure.sentence(), bad=True)
             self.plan_look(entry.next)
@@ -300,6 +324,17 @@ class Carrier:
                 except OSError:
                     found.append(-1)
         return tuple(found)
+
+    # -- the turns
+
+    def pause(self, until: float) -> None:
+        """Go on with what can go on; wait for that, but not beyond `until` (boottime).
+
+        What was said of messages in the last turn is told before.
+        """
+        self.record()
+        self.commits.go_on()
+        self.loop.turn(until)
 
     # -- the end, and trouble
 

@@ -1,8 +1,9 @@
-"""Threads that wait for the disk, for conversations that must not (`loop`).
+"""What waits for the disk, for conversations that must not (`loop`).
 
-That a try begins is written down by one thread, and another removes what was sent: it
-takes all that has come meanwhile, and so they share one wait for the disk. Anything
-else (outcomes, reports) has threads of its own.
+What was sent loses its name at once; one thread makes that durable, for all that has
+come to it meanwhile: they share one wait for the disk. Anything else (outcomes,
+reports) has threads of its own. As little as can be is done by threads, for each word
+between two of them costs more than what it is about.
 """
 
 from __future__ import annotations
@@ -10,100 +11,101 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ssmtp.agent.loop import Elsewhere, Resume
+from ssmtp.errors import SystemTrouble
 from ssmtp.spool.queue import Claim, Queue
 
-THREADS = 4  # for what is neither the begin of a try nor a removal
-BATCH_MOST = 64  # messages that share one wait
+THREADS = 4  # for what is no removal
+BEHIND_MOST = 64  # removals that nobody has to wait for
 
-Item = tuple[Any, Resume]
-Items = queue.SimpleQueue[Item | None]
+Removal = tuple[Claim, Resume]
+Works = queue.SimpleQueue[tuple[Callable[[], Any], Resume] | None]
 
 
 class Commits:
-    """The threads; each method but `close` returns a request for the loop."""
+    """The threads, for a queue. `post` has something done by the thread of the loop.
 
-    def __init__(self, messages: Queue) -> None:
+    That one alone may call the methods.
+    """
+
+    def __init__(
+        self, messages: Queue, post: Callable[[Callable[[], None]], None]
+    ) -> None:
         self._queue = messages
-        self._works: Items = queue.SimpleQueue()
-        self._begins: Items = queue.SimpleQueue()
-        self._ends: Items = queue.SimpleQueue()
+        self._post = post
+        self._works: Works = queue.SimpleQueue()
+        self._syncs: queue.SimpleQueue[list[Removal] | None] = queue.SimpleQueue()
+        self._removed: list[Removal] = []
+        self._under_way = 0  # removals that the disk is being waited for
         self._threads = [
-            *(self._thread(self._works, self._do, 1) for _ in range(THREADS)),
-            self._thread(self._begins, self._begin, BATCH_MOST),
-            self._thread(self._ends, self._end, BATCH_MOST),
+            *(threading.Thread(target=self._work, daemon=True) for _ in range(THREADS)),
+            threading.Thread(target=self._synchronise, daemon=True),
         ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits for the disk that nothing more should be begun."""
+        return self._under_way + len(self._removed) >= BEHIND_MOST
 
     def close(self) -> None:
         """Let the threads end what they have, and wait for that."""
-        for items in (*[self._works] * THREADS, self._begins, self._ends):
-            items.put(None)
+        self.go_on()
+        self._syncs.put(None)
+        for _ in range(THREADS):
+            self._works.put(None)
         for thread in self._threads:
             thread.join()
 
     def work(self, work: Callable[[], Any]) -> Elsewhere:
-        """Ask to have something done that waits for the disk."""
+        """Return the request to have something done that waits for the disk."""
         return Elsewhere(lambda resume: self._works.put((work, resume)))
 
-    def begin(self, claim: Claim) -> Elsewhere:
-        """Ask to have it noted that a try begins."""
-        return Elsewhere(lambda resume: self._begins.put((claim, resume)))
-
     def done(self, claim: Claim) -> Elsewhere:
-        """Ask to have a message removed that all its recipients have."""
-        return Elsewhere(lambda resume: self._ends.put((claim, resume)))
+        """Remove a message that all its recipients have.
 
-    def _thread(
-        self, items: Items, do: Callable[[list[Item]], None], most: int
-    ) -> threading.Thread:
-        def run() -> None:
-            while batch := _next(items, most):
-                do(batch)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        return thread
-
-    def _do(self, batch: list[Item]) -> None:
-        for work, resume in batch:
-            _answer(work, [resume])
-
-    def _begin(self, batch: list[Item]) -> None:
-        for claim, resume in batch:
-            _answer(claim.begin, [resume])
-
-    def _end(self, batch: list[Item]) -> None:
-        claims = [claim for claim, _ in batch]
-        if len(claims) == 1:
-            work = claims[0].done
-        else:
-            work = lambda: self._queue.remove(claims)  # noqa: E731
-        _answer(work, [resume for _, resume in batch])
-
-
-def _next(items: Items, most: int) -> list[Item]:
-    """Wait for something, and return all there is; nothing when that was the end."""
-    item = items.get()
-    batch: list[Item] = []
-    while item is not None:
-        batch.append(item)
-        if len(batch) == most:
-            return batch
+        Return the request to have that made durable, and the claim released. When it
+        cannot be, it will not be tried again as far as we can help it.
+        """
         try:
-            item = items.get_nowait()
-        except queue.Empty:
-            return batch
-    if batch:
-        items.put(None)  # to be found again
-    return batch
+            claim.unlink()
+        except SystemTrouble as error:
+            failure = error
+            return Elsewhere(lambda resume: resume(None, failure))
+        return Elsewhere(lambda resume: self._removed.append((claim, resume)))
 
+    def go_on(self) -> None:
+        """Have made durable what was removed since, unless the disk is busy with it."""
+        if self._removed and not self._under_way:
+            removed, self._removed = self._removed, []
+            self._under_way = len(removed)
+            self._syncs.put(removed)
 
-def _answer(work: Callable[[], Any], resumes: list[Resume]) -> None:
-    try:
-        answer, trouble = work(), None
-    except Exception as error:
-        answer, trouble = None, error
-    for resume in resumes:
-        resume(answer, trouble)
+    def _synchronise(self) -> None:
+        while removed := self._syncs.get():
+            failed = self._queue.queue.try_sync()
+            self._post(partial(self._durable, removed, failed))
+
+    def _durable(self, removed: list[Removal], failed: OSError | None) -> None:
+        self._under_way = 0
+        for claim, resume in removed:
+            try:
+                claim.unlinked(failed)
+            except SystemTrouble as failure:
+                resume(None, failure)
+            else:
+                resume(None, None)
+
+    def _work(self) -> None:
+        while found := self._works.get():
+            work, resume = found
+            try:
+                answer = work()
+            except Exception as error:
+                resume(None, error)
+            else:
+                resume(answer, None)

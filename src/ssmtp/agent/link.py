@@ -31,6 +31,7 @@ AGAIN = 1.0  # seconds between two attempts to connect
 LATEST = 5.0
 UNSAID_MOST = 1000  # verdicts that are kept for an acceptor that is away
 STALE = 3.0  # seconds after which nobody waits for one of them
+TOGETHER = 16384  # octets of them that are said at once: the kernel cuts none in two
 EARLY_MOST = 100  # verdicts that are remembered for who asks in a moment
 
 
@@ -256,29 +257,50 @@ class Ear:
                 return self._read()
 
     def done(self, name: str, code: int, status: str, text: str) -> None:
-        """Say what became of a message."""
+        """Have it said what became of a message (`say`)."""
+        word = {"done": name, "code": code, "status": status, "text": text[:2000]}
         with self._lock:
-            word = {"done": name, "code": code, "status": status, "text": text[:2000]}
             self._unsaid.append((time.monotonic(), _line(word)))
-            self._say()
+
+    def say(self) -> None:
+        """Say what there is to say; what cannot be said now stays, for a while.
+
+        Each time the acceptor is woken costs as much as many words.
+        """
+        if self._unsaid:
+            with self._lock:
+                self._say()
 
     def _say(self) -> None:
-        """Say what is to be said; what cannot be said now stays, for a while."""
         flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-        while self._socket is not None and self._unsaid:
-            when, line = self._unsaid[0]
+        while self._socket is not None and (lines := self._next_lines()):
+            said = b"".join(lines)
             try:
-                late = time.monotonic() - when > STALE
-                sent = len(line) if late else self._socket.send(line, flags)
+                sent = self._socket.send(said, flags)
             except BlockingIOError:
                 return
             except OSError:
                 sent = 0
-            if sent < len(line):
+            if sent < len(said):
                 # Half a word would spoil the next; `words` notices, and connects again.
                 _hang_up(self._socket)
                 return
+            for _ in lines:
+                self._unsaid.popleft()
+
+    def _next_lines(self) -> list[bytes]:
+        """Return what is said at once; what nobody waits for any more is forgotten."""
+        oldest = time.monotonic() - STALE
+        while self._unsaid and self._unsaid[0][0] < oldest:
             self._unsaid.popleft()
+        lines: list[bytes] = []
+        room = TOGETHER
+        for _, line in self._unsaid:
+            room -= len(line)
+            if room < 0 and lines:
+                break
+            lines.append(line)
+        return lines
 
     def wake(self) -> None:
         """Let `words` return."""

@@ -1,9 +1,9 @@
 """The connections to one mailhub (and its fallbacks), kept warm, and what they carry.
 
 A `Worker` is one connection: a generator that opens it, takes message after message,
-and waits in between until it has been idle for too long. The next message of a
-connection waits until the outcome of the one before is durable; so the more
-connections, the more share one wait for the disk.
+and waits in between until it has been idle for too long. A message that was sent to
+everybody has left the queue before the next one of its connection begins. Until that is
+durable nobody waits but who is told of it; a power cut sends those again (`commits`).
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ class Worker:
         load = Cargo(claim)
         try:
             if carrier.begins(claim):
-                yield carrier.commits.begin(claim)
+                claim.begin()
             result = yield from self._submit(
                 channel, relay, load, claim, numbers, len(told)
             )

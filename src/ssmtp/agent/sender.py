@@ -139,8 +139,7 @@ class Sender(Carrier):
                     self._dispatch(now)
                     self._news(now)
                 self.memory.keep(now)
-                self.record()
-                self.loop.turn(self._until(boottime()))
+                self.pause(self._until(boottime()))
         finally:
             self.commits.close()
             self.record()
@@ -467,6 +466,11 @@ class Sender(Carrier):
             site.told = False
             self.disk_trouble(failure)
         self.plan_look(time.time())
+
+    def record(self) -> None:
+        """Write down what was said of messages since the last time, and tell it."""
+        super().record()
+        self.ear.say()
 
     def changed(self) -> None:
         """Have site.json written soon."""

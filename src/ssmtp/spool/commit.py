@@ -73,6 +73,14 @@ class Folder:
         if turn.errno:
             raise OSError(turn.errno, os.strerror(turn.errno))
 
+    def try_sync(self) -> OSError | None:
+        """Make all changes of names durable that were made before; return the error."""
+        try:
+            self.sync()
+        except OSError as error:
+            return error
+        return None
+
     def _leave(self, turn: _Round, gate: threading.Lock) -> None:
         """Wait no longer, unless others rely on us already."""
         try:

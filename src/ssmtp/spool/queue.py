@@ -276,24 +276,6 @@ class Queue:
             )
         return None
 
-    def remove(self, claims: Iterable[Claim]) -> None:
-        """Remove messages that are done with one wait for the disk, and release them.
-
-        When that fails none of them may have gone, but none will be tried again.
-        """
-        ended = list(claims)
-        try:
-            for claim in ended:
-                claim.unlink()
-            self.queue.sync()
-        except OSError as error:
-            for claim in ended:
-                claim.not_removed()
-            raise space.trouble("what was sent cannot be removed", error) from None
-        finally:
-            for claim in ended:
-                claim.release()
-
     def drop(self, name: str, *, failed: bool = False) -> bool:
         """Remove a message for good; False when it is gone or being sent."""
         claim = self._claim(name, self.failed if failed else self.queue)

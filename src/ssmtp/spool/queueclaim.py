@@ -98,24 +98,34 @@ class Claim:
 
     def done(self) -> None:
         """Remove the message, durably, and release it."""
-        try:
-            self.unlink()
-            self._folder.sync()
-        except OSError as error:
-            self.not_removed()
-            raise trouble(f"{self.id} cannot be removed", error) from None
-        finally:
-            self.release()
+        self.unlink()
+        self.unlinked(self._folder.try_sync())
 
     def unlink(self) -> None:
-        """Take the name away; raises OSError."""
+        """Take the name away; when that fails the message is released, too.
+
+        To make it durable is left to who calls, and then to `unlinked`.
+        """
         try:
             os.unlink(self.id, dir_fd=self._folder.fd)
         except FileNotFoundError:
             pass
+        except OSError as error:
+            self.unlinked(error)
 
-    def not_removed(self) -> None:
-        """Note as well as it can be that this is over, lest it is sent again."""
+    def unlinked(self, error: OSError | None) -> None:
+        """Release the message, whose name is gone for good if there was no error.
+
+        Else it is noted as well as can be that this is over, lest it is sent again.
+        """
+        try:
+            if error is not None:
+                self._note_done()
+                raise trouble(f"{self.id} cannot be removed", error) from None
+        finally:
+            self.release()
+
+    def _note_done(self) -> None:
         try:
             self.note("done")
         except SystemTrouble:
