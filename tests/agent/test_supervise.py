@@ -158,6 +158,29 @@ def running(
         agent.process.stdout.close()
 
 
+@contextlib.contextmanager
+def serving(tmp_path: Path, conf: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run `ssmtpctl agent run`, whose words are read from `stderr`."""
+    spool = str(tmp_path / "spool")
+    words = ["-C", str(conf), "--listen", str(place_of(tmp_path)), "--spool", spool]
+    agent = subprocess.Popen(
+        [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert agent.stderr is not None
+    try:
+        yield agent
+    finally:
+        agent.kill()
+        agent.wait()
+        agent.stderr.close()
+
+
+def place_of(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "submit.sock"
+
+
 def gone(pid: int) -> bool:
     """Wait until a process is no more."""
     try:
@@ -292,18 +315,9 @@ def test_hangup_with_a_wrong_configuration(tmp_path, line, words):
     conf = tmp_path / "agent.conf"
     good = f"mailhub=127.0.0.1:1\nListenLoopback=127.0.0.1:{port}\n"
     conf.write_text(f"{good}ListenIdentity=nobody\n")
-    place = tmp_path / "run" / "submit.sock"
-    agent = subprocess.Popen(
-        [
-            *(sys.executable, str(ROOT / "bin" / "ssmtpctl"), "agent", "run"),
-            *("-C", str(conf), "--listen", str(place)),
-            *("--spool", str(tmp_path / "spool")),
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert agent.stderr is not None
-    try:
+    place = place_of(tmp_path)
+    with serving(tmp_path, conf) as agent:
+        assert agent.stderr is not None
         said = [agent.stderr.readline()]
         with Peer(place) as peer:
             before = peer.reply()
@@ -319,9 +333,6 @@ def test_hangup_with_a_wrong_configuration(tmp_path, line, words):
             after = peer.reply()
         agent.terminate()
         code = agent.wait(30)
-    finally:
-        agent.kill()
-        agent.stderr.close()
 
     assert words in said[1]
     assert ("220", "220", 0) == (before[:3], after[:3], code)
@@ -329,16 +340,10 @@ def test_hangup_with_a_wrong_configuration(tmp_path, line, words):
 
 def test_hangup_with_another_place_to_listen(tmp_path):
     """SIGHUP follows `ListenLoopback`; with a place that cannot be had all stays."""
-    conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
+    conf, place = tmp_path / "agent.conf", place_of(tmp_path)
     conf.write_text("mailhub=127.0.0.1:1\nListenIdentity=nobody\n")
-    words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
-    agent = subprocess.Popen(
-        [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert agent.stderr is not None
-    try:
+    with serving(tmp_path, conf) as agent:
+        assert agent.stderr is not None
         first = _sender(agent, place)
         agent.stderr.readline()
         with socket.socket() as taken:
@@ -361,10 +366,6 @@ def test_hangup_with_another_place_to_listen(tmp_path):
             Peer(there)
         agent.terminate()
         code = agent.wait(30)
-    finally:
-        agent.kill()
-        agent.wait()
-        agent.stderr.close()
 
     assert f"cannot listen at 127.0.0.1:{there[1]}: Address already in use" in said
     assert (first, "220", 0) == (before, greeting[:3], code)
@@ -373,16 +374,10 @@ def test_hangup_with_another_place_to_listen(tmp_path):
 def test_death_before_hangup(tmp_path):
     """An acceptor that is started again listens where it did, until SIGHUP says that
     the configuration was meant; then the new place is free."""
-    conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
+    conf, place = tmp_path / "agent.conf", place_of(tmp_path)
     conf.write_text("mailhub=127.0.0.1:1\nListenIdentity=nobody\n")
-    words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
-    agent = subprocess.Popen(
-        [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert agent.stderr is not None
-    try:
+    with serving(tmp_path, conf) as agent:
+        assert agent.stderr is not None
         first = _sender(agent, place)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -401,17 +396,13 @@ def test_death_before_hangup(tmp_path):
             greeting = peer.reply()
         agent.terminate()
         code = agent.wait(30)
-    finally:
-        agent.kill()
-        agent.wait()
-        agent.stderr.close()
 
     assert ("220", 0) == (greeting[:3], code)
 
 
 def test_log_that_takes_nothing(tmp_path):
     """An agent whose words cannot be written down, on a full disk say, works on."""
-    conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
+    conf, place = tmp_path / "agent.conf", place_of(tmp_path)
     conf.write_text("mailhub=127.0.0.1:1\n")
     words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
     with open("/dev/full", "w") as full:
@@ -437,7 +428,7 @@ def test_log_that_takes_nothing(tmp_path):
 
 def test_reader_of_the_log_hangs(tmp_path):
     """Who reads standard error and hangs stops neither mail nor a half's next start."""
-    conf, place = tmp_path / "agent.conf", tmp_path / "run" / "submit.sock"
+    conf, place = tmp_path / "agent.conf", place_of(tmp_path)
     conf.write_text("mailhub=127.0.0.1:1\n")
     words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
     reads, writes = os.pipe()

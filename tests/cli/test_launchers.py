@@ -364,26 +364,24 @@ def test_ssmtpctl_with_closed_descriptors(tmp_path, closed):
     assert "" == table.stderr
 
 
-@pytest.mark.parametrize("word", ["version", "queue --json"])
-def test_output_that_has_no_room(tmp_path, word):
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ssmtpctl version",
+        "ssmtpctl queue --json",
+        "mailq",
+        "sendmail -bp",
+        "sendmail --version",
+    ],
+)
+def test_output_that_has_no_room(tmp_path, words):
     """A full disk is told as what it is, in one line, and is cured by time (75)."""
-    words = f"'{BIN}/ssmtpctl' {word} > /dev/full"
-    run = call("/bin/sh", "-c", words, env={"XDG_STATE_HOME": str(tmp_path)})
-    said = "ssmtpctl: standard output cannot be written: No space left on device"
-
-    assert 75 == run.returncode
-    assert f"{said}; see that there is room\n" == run.stderr
-
-
-@pytest.mark.parametrize("word", ["mailq", "sendmail -bp", "sendmail --version"])
-def test_a_list_that_has_no_room(tmp_path, word):
-    """A list that a full disk has not taken is no success, for programs either (75)."""
-    words = f"'{BIN}'/{word} > /dev/full"
-    run = call("/bin/sh", "-c", words, env={"XDG_STATE_HOME": str(tmp_path)})
+    shell = f"'{BIN}'/{words} > /dev/full"
+    run = call("/bin/sh", "-c", shell, env={"XDG_STATE_HOME": str(tmp_path)})
     said = "standard output cannot be written: No space left on device"
 
     assert 75 == run.returncode
-    assert f"{word.split()[0]}: {said}; see that there is room\n" == run.stderr
+    assert f"{words.split()[0]}: {said}; see that there is room\n" == run.stderr
 
 
 def test_much_output_that_has_no_room(tmp_path):

@@ -233,8 +233,8 @@ def _flush(argument: str, asker: Asker) -> Iterator[dict[str, Any]]:
         raise Denied(550, "5.5.1", f"{name} is held until it is released")
     if failed:
         _check_changes(entry, asker)
-    if failed and not asker.queue.requeue(name):
-        raise _busy(name)
+        if not asker.queue.requeue(name):
+            raise _busy(name)
     _push(asker, name)
     hubs = entry.mailhubs if entry is not None else []
     pause = status.auth_pause(hubs, status.troubles(asker.queue.path))
