@@ -49,7 +49,7 @@ def _measure(stage: Stage, part: Part, place: Path) -> None:
         _hand_over(stage, part, agent)
         _accept(part, agent, postfix)
         _drain(part, agent, postfix)
-        _wait(stage, part, agent)
+        _wait(stage, part, agent, place)
         _many(part, agent)
         _memory(part, agent)
     finally:
@@ -194,37 +194,38 @@ def _times(words: str, least: float, ratio: Callable[[str, str], float]) -> Goal
 # --wait, with a round trip
 
 
-def _wait(stage: Stage, part: Part, agent: Agent) -> None:
+def _wait(stage: Stage, part: Part, agent: Agent, place: Path) -> None:
+    """Measure with two agents in turns, of which one has the mailhub far away."""
     (ours,) = stage.named("ours")
     round_trip = ROUND_TRIPS[1]
-
-    def seconds(host: str) -> float:
-        # The mailhub with CHUNKING, for DATA needs two round trips (RFC 5321).
-        agent.configure(
-            f"{host}:{sinks.PORTS['tls']}",
-            "UseTLS=yes",
-            f"TLS_CA_File={stage.authority.file}",
-            f"AuthUser={sinks.USER}",
-            f"AuthPass={sinks.PASSWORD}",
-        )
-        agent.start("accept", "send")
-        try:
-            argv = _sendmail(agent, "--wait")
-            run = partial(ours.run, argv, SMALL)
-            return take({"ours": run}, stage.pairs).wall("ours")
-        finally:
-            agent.stop()
-
     try:
         there = Line(len(ROUND_TRIPS), round_trip)
     except OSError as error:
         part.notes.append(f"--wait with a round trip: not there ({error}).")
         return
+    agents = {sinks.LOOPBACK: agent, there.host: Agent(place / "far")}
     try:
-        near, far = seconds(sinks.LOOPBACK), seconds(there.host)
+        for host, one in agents.items():
+            # The mailhub with CHUNKING, for DATA needs two round trips (RFC 5321).
+            one.configure(
+                f"{host}:{sinks.PORTS['tls']}",
+                "UseTLS=yes",
+                f"TLS_CA_File={stage.authority.file}",
+                f"AuthUser={sinks.USER}",
+                f"AuthPass={sinks.PASSWORD}",
+            )
+            one.start("accept", "send")
+        runs: dict[str, Run] = {
+            host: partial(ours.run, _sendmail(one, "--wait"), SMALL)
+            for host, one in agents.items()
+        }
+        taken = take(runs, stage.pairs)
     finally:
+        for one in agents.values():
+            one.stop()
         there.stop()
         agent.configure(f"{sinks.LOOPBACK}:{sinks.PORTS['plain']}", "UseSTARTTLS=no")
+    near, far = (taken.wall(host) for host in agents)
     part.rows.append(
         Row("sendmail --wait on a warm connection (ms)", {"ours": ms(near)})
     )
