@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from ssmtp.agent.sender import Sender
 
 BACKLOG = 50  # messages that the sender keeps for itself
-BATCH = 64  # messages that a mate has at a time
-LEAST = 16  # of which so many must be over before it gets more
+BATCH = 256  # messages that a mate has at a time
+LEAST = 64  # of which so many must be over before it gets more
 HUNG = 300.0  # seconds without an answer, which no mailhub can cause
 
 
