@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -21,6 +22,8 @@ import trustme
 
 from ssmtp import journal
 from ssmtp.agent import aftermath, lookout, loop, status
+from ssmtp.agent.carrier import BEGUN_MOST
+from ssmtp.agent.commits import BEHIND_MOST
 from ssmtp.agent.link import Switchboard
 from ssmtp.agent.sender import Sender
 from ssmtp.errors import RecipientRefused
@@ -354,18 +357,99 @@ def test_who_waits_hears_of_a_wrong_password(tmp_path: Path) -> None:
 
 
 def test_limit_outlives_a_kill(tmp_path: Path) -> None:
-    """What went before a kill -9 counts for RateLimit."""
+    """What went before a kill -9 counts for RateLimit, on a slow disk, too."""
+    words = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]);"
+        "from ssmtp.agent import memory, sender;"
+        "write = memory.Memory.write;"
+        "memory.Memory.write = lambda self, *, running:"
+        " (time.sleep(0.15), write(self, running=running));"
+        "sys.exit(sender.run(sys.argv[2], sys.argv[3], None))"
+    )
     with sending.post(tmp_path) as post:
-        post.configure("RateLimit=5/hour")
+        post.configure("RateLimit=5/hour", "Connections=1")
         for number in range(7):
             post.add(f"m{number}")
-        sender = post.start()
+        places = (str(sending.ROOT / "src"), str(post.conf), str(post.spool))
+        sender = subprocess.Popen([sending.PYTHON, "-IS", "-c", words, *places])
+        post.processes.append(sender)
         until(lambda: len(post.hub.mails) == 5)
         sender.kill()
         sender.wait(20)
 
         status = json.loads((post.spool / "site.json").read_text())
         assert 5 == len(status["rate"])
+
+
+class Directory:
+    """Stands in for `os.fsync`: that of the queue's directory waits until it may go."""
+
+    def __init__(self, post: Post, trouble: OSError | None = None) -> None:
+        self.fd = post.queue.queue.fd
+        self.trouble = trouble
+        self.fsync = os.fsync
+        self.opened = threading.Event()
+
+    def __call__(self, fd: int) -> None:
+        if fd == self.fd:
+            assert self.opened.wait(60)
+            if self.trouble is not None:
+                raise self.trouble
+        self.fsync(fd)
+
+
+def test_disk_that_hangs(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power cut could bring back is no more than so many messages."""
+    connections, many = 3, 2 * BEHIND_MOST
+    post.configure(f"Connections={connections}")
+    for number in range(many):
+        post.add(f"m{number}")
+    disk = Directory(post)
+    monkeypatch.setattr(os, "fsync", disk)
+    with post.sender() as sender:
+        until(lambda: sender.commits.is_behind)
+        until(lambda: len(post.hub.mails) >= BEHIND_MOST)
+        time.sleep(0.5)
+        went = len(post.hub.mails)
+        logged = [line["event"] for line in post.logged()]
+        disk.opened.set()
+        post.drained()
+
+    assert BEHIND_MOST <= went <= BEHIND_MOST + BEGUN_MOST + connections
+    assert {"sent"} == {*logged}  # whatever becomes of this machine
+    assert went - len(logged) <= connections
+    assert many == len(post.hub.mails) == len(post.logged())
+
+
+def test_disk_that_dies_slowly(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the sender notes what it cannot remove it hears all that is said."""
+    post.configure("Connections=3")
+    for number in range(20):
+        post.add(f"m{number}")
+    trouble = OSError(errno.EIO, "Input/output error")
+    disk = Directory(post, trouble)
+    notes: list[int] = []
+
+    def slow(fd: int) -> None:
+        notes.append(fd)
+        time.sleep(0.1)
+        raise trouble
+
+    monkeypatch.setattr(os, "fsync", disk)
+    monkeypatch.setattr(os, "fdatasync", slow)
+    worst = 0.0
+    with post.sender() as sender:
+        until(lambda: len(post.hub.mails) == 20)
+        disk.opened.set()
+        while len(notes) < 20:
+            heard = threading.Event()
+            begun = time.monotonic()
+            sender.loop.post(heard.set)
+            assert heard.wait(60)
+            worst = max(worst, time.monotonic() - begun)
+            time.sleep(0.02)
+
+    assert worst < 1  # for all of them it takes two seconds
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])

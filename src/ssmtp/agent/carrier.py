@@ -34,6 +34,7 @@ Verdict = tuple[int, str, str]
 STOP_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
 TURN_SECONDS = 60.0  # between two looks whether it came
+BEGUN_MOST = 20  # messages in one turn of the loop, however quick the mailhub is
 NO_TURN = "is not to log in now"
 
 
@@ -51,6 +52,7 @@ class Carrier:
         self.begun: set[str] = set()
         self.forced: set[str] = set()
         self.told: list[str] = []
+        self._begun_now = 0
         self._stop_by = self._connect_by = 0.0
         self._config_stamp = self.stamps()
         self._read_again = False
@@ -140,6 +142,14 @@ class Carrier:
         self.begun.add(claim.id)
         return True
 
+    def is_enough(self) -> bool:
+        """Tell whether this turn is to end before one more message goes to a mailhub.
+
+        Then others go on, and what was begun is written down.
+        """
+        self._begun_now += 1
+        return self._begun_now > BEGUN_MOST
+
     def settle(
         self,
         claim: Claim,
@@ -169,6 +179,8 @@ class Carrier:
             self._log(entry, result, made, hub, seconds)
         if all_sent:
             request = self.commits.done(claim)
+            # It has left the queue: no other run of this program can tell of it.
+            self._log(entry, result, made, hub, seconds)
         else:
             request = self.commits.work(
                 lambda: aftermath.carry_out(made, claim, queue, config, hub)
@@ -195,6 +207,7 @@ class Carrier:
         """Wait until it is durable, and tell what became of a message."""
         doubt = any(outcome.state == DOUBT for outcome in result.outcomes)
         all_sent = made.sends_all(entry)
+        logged = doubt or all_sent
         try:
             yield request
         except aftermath.Unreported as failure:
@@ -212,7 +225,7 @@ class Carrier:
                 self.plan_look(made.next_try)
             if made.reports:
                 self.plan_look(time.time())
-        if not doubt:
+        if not logged:
             self._log(entry, result, made, hub, seconds)
         if any(state == aftermath.EXPIRED for _, state, _ in made.records):
             words = "was given up: it has waited for too long (QueueLifetime)"
@@ -334,6 +347,7 @@ class Carrier:
         """
         self.record()
         self.commits.go_on()
+        self._begun_now = 0
         self.loop.turn(until)
 
     # -- the end, and trouble

@@ -54,7 +54,8 @@ class Commits:
 
     def close(self) -> None:
         """Let the threads end what they have, and wait for that."""
-        self.go_on()
+        if self._removed:
+            self._syncs.put(self._removed)
         self._syncs.put(None)
         for _ in range(THREADS):
             self._works.put(None)
@@ -73,9 +74,9 @@ class Commits:
         """
         try:
             claim.unlink()
-        except SystemTrouble as error:
-            failure = error
-            return Elsewhere(lambda resume: resume(None, failure))
+        except OSError as error:
+            failed = error
+            return self.work(lambda: claim.unlinked(failed))
         return Elsewhere(lambda resume: self._removed.append((claim, resume)))
 
     def go_on(self) -> None:
@@ -88,17 +89,17 @@ class Commits:
     def _synchronise(self) -> None:
         while removed := self._syncs.get():
             failed = self._queue.queue.try_sync()
-            self._post(partial(self._durable, removed, failed))
+            # What is noted of a failure has to be synchronised, too.
+            told = [_unlinked(claim, failed) for claim, _ in removed] if failed else []
+            self._post(partial(self._durable, removed, told))
 
-    def _durable(self, removed: list[Removal], failed: OSError | None) -> None:
+    def _durable(
+        self, removed: list[Removal], told: list[SystemTrouble | None]
+    ) -> None:
         self._under_way = 0
-        for claim, resume in removed:
-            try:
-                claim.unlinked(failed)
-            except SystemTrouble as failure:
-                resume(None, failure)
-            else:
-                resume(None, None)
+        told = told or [_unlinked(claim, None) for claim, _ in removed]
+        for (_, resume), failure in zip(removed, told, strict=True):
+            resume(None, failure)
 
     def _work(self) -> None:
         while found := self._works.get():
@@ -109,3 +110,11 @@ class Commits:
                 resume(None, error)
             else:
                 resume(answer, None)
+
+
+def _unlinked(claim: Claim, failed: OSError | None) -> SystemTrouble | None:
+    try:
+        claim.unlinked(failed)
+    except SystemTrouble as failure:
+        return failure
+    return None

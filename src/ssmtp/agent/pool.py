@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ssmtp import accounts, submission
 from ssmtp.agent import aftermath, cargo
 from ssmtp.agent.cargo import Cargo
-from ssmtp.agent.loop import READABLE, Idle, Task, boottime, call
+from ssmtp.agent.loop import READABLE, Elsewhere, Idle, Task, boottime, call
 from ssmtp.agent.site import Site
 from ssmtp.body import Body
 from ssmtp.config import Mailhub
@@ -38,6 +38,7 @@ Talk = Generator[Any, Any, Any]
 
 GO_ON, LEAVE = "go on", "leave"
 NOBODY = Envelope(None, [])
+NEXT_TURN = Elsewhere(lambda resume: resume(None, None))
 
 
 class Pool:
@@ -257,6 +258,8 @@ class Worker:
         try:
             if carrier.begins(claim):
                 claim.begin()
+                if carrier.is_enough():
+                    yield NEXT_TURN
             result = yield from self._submit(
                 channel, relay, load, claim, numbers, len(told)
             )

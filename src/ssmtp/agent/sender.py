@@ -313,6 +313,13 @@ class Sender(Carrier):
                 self.changed()  # before the mailhub hears of it
         return news
 
+    def is_enough(self) -> bool:
+        """Tell whether this turn is to end before one more message goes to a mailhub.
+
+        A small limit is kept by every run: what counts is known before.
+        """
+        return super().is_enough() or self.rate.is_small
+
     def over(self, name: str, *, look: float = 0.0) -> None:
         """Forget a message, and look through the queue after so many seconds."""
         self.active.discard(name)

@@ -98,20 +98,22 @@ class Claim:
 
     def done(self) -> None:
         """Remove the message, durably, and release it."""
-        self.unlink()
-        self.unlinked(self._folder.try_sync())
+        try:
+            self.unlink()
+        except OSError as error:
+            self.unlinked(error)
+        else:
+            self.unlinked(self._folder.try_sync())
 
     def unlink(self) -> None:
-        """Take the name away; when that fails the message is released, too.
+        """Take the name away; raises OSError. `unlinked` is to follow in any case.
 
-        To make it durable is left to who calls, and then to `unlinked`.
+        To make it durable before is left to who calls.
         """
         try:
             os.unlink(self.id, dir_fd=self._folder.fd)
         except FileNotFoundError:
             pass
-        except OSError as error:
-            self.unlinked(error)
 
     def unlinked(self, error: OSError | None) -> None:
         """Release the message, whose name is gone for good if there was no error.
