@@ -184,10 +184,19 @@ def attempt(queue: Queue, claim: Claim, world: int) -> None:
         for number in entry.open:
             accept(claim, number, world)
         if kind == "batch":
-            claim.unlink()  # as the sender does with many
-            claim.unlinked(queue.queue.try_sync())
+            remove(queue, claim)
         else:
             claim.done()
+
+
+def remove(queue: Queue, claim: Claim) -> None:
+    """Remove a message in the steps in which the sender does it with many."""
+    try:
+        claim.unlink()
+    except OSError as error:
+        claim.unlinked(error)
+    else:
+        claim.unlinked(queue.queue.try_sync())
 
 
 def refuse(queue: Queue, claim: Claim) -> None:

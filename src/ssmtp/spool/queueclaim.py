@@ -110,6 +110,7 @@ class Claim:
 
         To make it durable before is left to who calls.
         """
+        self._content = b""  # many claims may wait for that, and nobody reads it again
         try:
             os.unlink(self.id, dir_fd=self._folder.fd)
         except FileNotFoundError:
