@@ -203,8 +203,9 @@ def _wait(stage: Stage, part: Part, agent: Agent, place: Path) -> None:
     except OSError as error:
         part.notes.append(f"--wait with a round trip: not there ({error}).")
         return
-    agents = {sinks.LOOPBACK: agent, there.host: Agent(place / "far")}
+    agents = {sinks.LOOPBACK: agent}
     try:
+        agents[there.host] = Agent(place / "far")
         for host, one in agents.items():
             # The mailhub with CHUNKING, for DATA needs two round trips (RFC 5321).
             one.configure(
@@ -221,9 +222,9 @@ def _wait(stage: Stage, part: Part, agent: Agent, place: Path) -> None:
         }
         taken = take(runs, stage.pairs)
     finally:
+        there.stop()
         for one in agents.values():
             one.stop()
-        there.stop()
         agent.configure(f"{sinks.LOOPBACK}:{sinks.PORTS['plain']}", "UseSTARTTLS=no")
     near, far = (taken.wall(host) for host in agents)
     part.rows.append(

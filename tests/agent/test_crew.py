@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ssmtp import configfile
+from ssmtp.agent import crew
 from ssmtp.agent import mate as mates_own
 from ssmtp.agent.crew import Line
 from ssmtp.agent.link import Ear
@@ -59,9 +60,28 @@ class Doorkeeper(Mailhub):
         super()._serve(connection)
 
 
+class Second(Gate):
+    """Greets the second connection late; the first is not over before that one came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key, self.held = "GREETING", {2}
+        self.came = threading.Event()
+        self.contents = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if key == "GREETING" and self.here.number == 2:
+            self.came.set()
+        self.contents += key == "DOT"
+        if self.contents == 20:
+            assert self.came.wait(60)
+        return super().get(key, default)
+
+
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
+def gate(request: pytest.FixtureRequest) -> Gate:
+    kind: type[Gate] = getattr(request, "param", Gate)
+    return kind()
 
 
 @pytest.fixture
@@ -406,32 +426,33 @@ def test_mate_tries_nothing_early_that_it_gave_back(post: Post, why: str) -> Non
     assert [name] == there._word["yours"]
 
 
+@pytest.mark.parametrize("waiting", [54, 150, 300, 2000])
+def test_all_mates_have_their_share(post: Post, waiting: int) -> None:
+    """Of what waits each mate is handed as much as any other, as far as it divides."""
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)]
+    lines = [Line(0, ours) for ours, _ in pairs]
+    made = Sender(configfile.load(str(post.conf)), post.queue, Ear(None), lines)
+    made.default.jobs.extend(str(number) for number in range(waiting))
+    made.crew._hand_out()
+    for pair in pairs:
+        for end in pair:
+            end.close()
+    made.commits.close()
+    made.ear.close()
+
+    shares = sorted(len(line.out) for line in lines)
+    assert shares[-1] - shares[0] <= 2
+    assert min(waiting - crew.BACKLOG, 3 * crew.BATCH) == sum(shares)
+
+
 def runs(post: Post, pid: int) -> bool:
     """Tell whether this sender has begun to work."""
     path = post.spool / "site.json"
     return path.exists() and json.loads(path.read_text())["pid"] == pid
 
 
-class Second(Gate):
-    """Greets the second connection late; the first is not over before that one came."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.key, self.held = "GREETING", {2}
-        self.came = threading.Event()
-        self.contents = 0
-
-    def get(self, key: str, default: Any = None) -> Any:
-        if key == "GREETING" and self.here.number == 2:
-            self.came.set()
-        self.contents += key == "DOT"
-        if self.contents == 20:
-            assert self.came.wait(60)
-        return super().get(key, default)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("gate", [Second()], ids=["late"])
+@pytest.mark.parametrize("gate", [Second], indirect=True, ids=["late"])
 def test_mate_that_hangs_while_it_logs_in(post: Post, gate: Gate) -> None:
     """It is killed in the end, for nobody else may log in meanwhile."""
     post.hub.users["me"] = "pw-12345"

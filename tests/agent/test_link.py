@@ -210,13 +210,24 @@ def test_verdict_that_nobody_waits_for_is_forgotten(board, monkeypatch):
     assert board.wait("a", 0.1) is None
 
 
+def test_verdict_that_is_said_late(board, ear, monkeypatch):
+    """While the acceptor listens somebody may wait, however long a turn takes."""
+    monkeypatch.setattr("ssmtp.agent.link.STALE", 0.0)
+    board.expect("a")
+    ear.done("a", 250, "2.0.0", "Ok")
+    time.sleep(0.01)
+    ear.say()
+
+    assert board.wait("a", 5) is not None
+
+
 def test_verdict_before_the_end(board, ear):
     """What a sender that is behind has said is heard, though it is hung up on."""
     names = [f"message-{number}" for number in range(100)]
     for name in names:
         board.expect(name)
-        ear.done(name, 250, "2.0.0", "Ok")
-        ear.say()
+        ear.done(name, 250, "2.0.0", "Ok" * 250)  # more than are said at once
+    ear.say()
     board.attach(None)
 
     assert all(board.wait(name, 5) for name in names)

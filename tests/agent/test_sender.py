@@ -415,7 +415,7 @@ def test_disk_that_hangs(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
         disk.opened.set()
         post.drained()
 
-    assert BEHIND_MOST <= went <= BEHIND_MOST + BEGUN_MOST + connections
+    assert BEHIND_MOST <= went <= BEHIND_MOST + BEGUN_MOST + 2 * connections
     assert {"sent"} == {*logged}  # whatever becomes of this machine
     assert went - len(logged) <= connections
     assert many == len(post.hub.mails) == len(post.logged())
@@ -441,7 +441,9 @@ def test_disk_that_dies_slowly(post: Post, monkeypatch: pytest.MonkeyPatch) -> N
     with post.sender() as sender:
         until(lambda: len(post.hub.mails) == 20)
         disk.opened.set()
+        end = time.monotonic() + 60
         while len(notes) < 20:
+            assert time.monotonic() < end
             heard = threading.Event()
             begun = time.monotonic()
             sender.loop.post(heard.set)

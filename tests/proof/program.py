@@ -45,6 +45,7 @@ real_write = os.write
 
 # What is to become of a message; `large` is one that does not fit into one write.
 KINDS = ("done", "large", "batch", "partial", "refused", "later", "held", "crashing")
+TOGETHER = ("large", "batch")  # made durable together, behind all the others
 RECIPIENTS = ["ann@example.org", "joe@example.org"]
 
 # What people do with a message of each kind; `fail` is what the sender does before.
@@ -112,17 +113,26 @@ def shorten(number: int) -> None:
 def deliver(queue: Queue, world: int) -> None:
     queue.recover()
     now = time.time()
+    unlinked: list[Claim] = []
     for when, name in queue.due(now, 100):
         if when > now:
             break
         try:
             claim = queue.claim(name)
-            if claim is not None:
-                with claim:
-                    attempt(queue, claim, world)
-                    say(world, f"settled {name}")
+            if claim is not None and attempt(queue, claim, world):
+                unlinked.append(claim)
+            elif claim is not None:
+                claim.release()
+                say(world, f"settled {name}")
         except Failure as failure:
             say(world, f"trouble {name} {failure.what}")
+    failed = queue.queue.try_sync() if unlinked else None
+    for claim in unlinked:
+        try:
+            claim.unlinked(failed)
+            say(world, f"settled {claim.id}")
+        except Failure as failure:
+            say(world, f"trouble {claim.id} {failure.what}")
 
 
 def people(queue: Queue, world: int) -> None:
@@ -152,14 +162,24 @@ def wish(queue: Queue, name: str, word: str) -> bool:
     ](name)
 
 
-def attempt(queue: Queue, claim: Claim, world: int) -> None:
+def attempt(queue: Queue, claim: Claim, world: int) -> bool:
+    """Send one message; True when it has left, and that is still to be made durable."""
+    try:
+        waits = sent(queue, claim, world)
+    except Failure:
+        claim.release()
+        raise
+    return waits
+
+
+def sent(queue: Queue, claim: Claim, world: int) -> bool:
     """Send one message, and write down what came of it."""
     entry = claim.entry
     if entry.crashed:
         say(world, f"doubt {claim.id}")
     if entry.crashed > 2:
         claim.to_failed("it crashed us")
-        return
+        return False
     if entry.open:
         claim.begin()
     for _ in claim.blocks():
@@ -183,20 +203,14 @@ def attempt(queue: Queue, claim: Claim, world: int) -> None:
     else:
         for number in entry.open:
             accept(claim, number, world)
-        if kind == "batch":
-            remove(queue, claim)
-        else:
-            claim.done()
-
-
-def remove(queue: Queue, claim: Claim) -> None:
-    """Remove a message in the steps in which the sender does it with many."""
-    try:
-        claim.unlink()
-    except OSError as error:
-        claim.unlinked(error)
-    else:
-        claim.unlinked(queue.queue.try_sync())
+        if kind in TOGETHER:
+            try:
+                claim.unlink()
+            except OSError as error:
+                claim.unlinked(error)
+            return True
+        claim.done()
+    return False
 
 
 def refuse(queue: Queue, claim: Claim) -> None:

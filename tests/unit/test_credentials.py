@@ -451,8 +451,11 @@ def test_command_whose_caller_ends(tmp_path):
         "import sys, threading, time; from pathlib import Path;"
         "sys.path.insert(0, sys.argv[1]);"
         "from ssmtp.credentials import command;"
+        "listen, known = command._listen, threading.Event();"
+        "command._listen = lambda process: known.set() or listen(process);"
         "run = lambda: command.read(['sh', '-c', sys.argv[2]]);"
-        "threading.Thread(target=run, daemon=True).start()\n"
+        "threading.Thread(target=run, daemon=True).start();"
+        "known.wait()\n"
         "while not Path(sys.argv[3]).exists(): time.sleep(0.01)"
     )
     source = str(Path(command_module.__file__).parents[2])

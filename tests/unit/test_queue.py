@@ -436,24 +436,6 @@ def test_a_message_that_is_done_is_gone(box: Box) -> None:
     assert [] == list(box.queue.content(name))
 
 
-def test_several_are_removed_together(
-    box: Box, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Several messages can be removed with one wait for the disk."""
-    claims = [box.claim(box.add()) for _ in range(3)]
-    synced: list[int] = []
-    monkeypatch.setattr(os, "fsync", synced.append)
-    for claim in claims:
-        claim.unlink()
-    failed = box.queue.queue.try_sync()
-    for claim in claims:
-        claim.unlinked(failed)
-
-    assert [] == box.names()
-    assert [box.queue.queue.fd] == synced
-    assert [-1, -1, -1] == [claim.fd for claim in claims]
-
-
 def test_who_waited_for_a_message_that_is_done_does_not_get_it(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from ssmtp import configfile, journal
@@ -140,6 +141,7 @@ class Carrier:
         if claim.id in self.begun:
             return False
         self.begun.add(claim.id)
+        self._begun_now += 1
         return True
 
     def is_enough(self) -> bool:
@@ -147,7 +149,6 @@ class Carrier:
 
         Then others go on, and what was begun is written down.
         """
-        self._begun_now += 1
         return self._begun_now > BEGUN_MOST
 
     def settle(
@@ -179,35 +180,29 @@ class Carrier:
             self._log(entry, result, made, hub, seconds)
         if all_sent:
             request = self.commits.done(claim)
-            # It has left the queue: no other run of this program can tell of it.
+            # Mostly it has left the queue: no other run of this program can tell of it.
             self._log(entry, result, made, hub, seconds)
         else:
             request = self.commits.work(
                 lambda: aftermath.carry_out(made, claim, queue, config, hub)
             )
-        rest = self._conclude(request, entry, result, made, hub, seconds)
+        rest = self._conclude(request, entry, made, all_sent=all_sent)
         if all_sent and not self.commits.is_behind:
-            self.loop.start(rest, self._concluded)
-        else:
-            yield from rest
+            self.loop.start(rest, partial(self._concluded, entry.id))
+            return
+        yield from rest
+        if not (doubt or all_sent):
+            self._log(entry, result, made, hub, seconds)
 
-    def _concluded(self, value: object, error: BaseException | None) -> None:
+    def _concluded(self, name: str, value: object, error: BaseException | None) -> None:
         if error is not None:
             self.stumbled_over(error)
+            self.over(name)
 
     def _conclude(
-        self,
-        request: Elsewhere,
-        entry: Entry,
-        result: Result,
-        made: aftermath.Plan,
-        hub: str,
-        seconds: float,
+        self, request: Elsewhere, entry: Entry, made: aftermath.Plan, *, all_sent: bool
     ) -> Talk:
-        """Wait until it is durable, and tell what became of a message."""
-        doubt = any(outcome.state == DOUBT for outcome in result.outcomes)
-        all_sent = made.sends_all(entry)
-        logged = doubt or all_sent
+        """Wait until it is durable, and tell who waits what became of a message."""
         try:
             yield request
         except aftermath.Unreported as failure:
@@ -225,8 +220,6 @@ class Carrier:
                 self.plan_look(made.next_try)
             if made.reports:
                 self.plan_look(time.time())
-        if not logged:
-            self._log(entry, result, made, hub, seconds)
         if any(state == aftermath.EXPIRED for _, state, _ in made.records):
             words = "was given up: it has waited for too long (QueueLifetime)"
             self.note(f"{entry.id} {words}", bad=True)
@@ -235,7 +228,7 @@ class Carrier:
             for _, state, _ in made.records
         )
         verdict = None if made.at_once else notices.verdict(made, entry)
-        self.settled(entry.id, states, verdict, accepted=result.receipt is not None)
+        self.settled(entry.id, states, verdict, accepted=SENT in states)
 
     def _log(
         self,

@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 from ssmtp.agent.loop import Elsewhere, Resume
-from ssmtp.errors import SystemTrouble
 from ssmtp.spool.queue import Claim, Queue
 
 THREADS = 4  # for what is no removal
-BEHIND_MOST = 64  # removals that nobody has to wait for
+# Removals that nobody has to wait for; what begins in one turn may come on top.
+BEHIND_MOST = 64
 
 Removal = tuple[Claim, Resume]
 Works = queue.SimpleQueue[tuple[Callable[[], Any], Resume] | None]
@@ -93,9 +93,7 @@ class Commits:
             told = [_unlinked(claim, failed) for claim, _ in removed] if failed else []
             self._post(partial(self._durable, removed, told))
 
-    def _durable(
-        self, removed: list[Removal], told: list[SystemTrouble | None]
-    ) -> None:
+    def _durable(self, removed: list[Removal], told: list[Exception | None]) -> None:
         self._under_way = 0
         told = told or [_unlinked(claim, None) for claim, _ in removed]
         for (_, resume), failure in zip(removed, told, strict=True):
@@ -112,9 +110,9 @@ class Commits:
                 resume(answer, None)
 
 
-def _unlinked(claim: Claim, failed: OSError | None) -> SystemTrouble | None:
+def _unlinked(claim: Claim, failed: OSError | None) -> Exception | None:
     try:
         claim.unlinked(failed)
-    except SystemTrouble as failure:
+    except Exception as failure:
         return failure
     return None

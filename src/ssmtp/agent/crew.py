@@ -199,8 +199,9 @@ class Crew:
 
     def _hand_out(self) -> None:
         jobs, forced = self.sender.default.jobs, self.sender.forced
+        fair = math.ceil((len(jobs) - BACKLOG) / len(self.lines))
         for line in self.lines:
-            room = min(BATCH - len(line.out), len(jobs) - BACKLOG)
+            room = min(BATCH - len(line.out), fair, len(jobs) - BACKLOG)
             if line.recalled or len(line.out) > BATCH - LEAST or room <= 0:
                 continue
             names = self._pick(room)

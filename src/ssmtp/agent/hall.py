@@ -27,6 +27,7 @@ from ssmtp.spool.queue import Queue, owner_of
 PASSWD = "/etc/passwd"
 FRESH = 300.0  # seconds for which an account is believed, for users of no file
 AWAY = 3.0  # seconds for which --wait waits for a sender, or for its word
+LAST = 15.0  # seconds for its word about what has left: it waits for the disk
 SLICE = 0.5  # seconds until --wait looks again how things are
 BUSY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # that passes
 SECRETS = (
@@ -212,8 +213,8 @@ class Hall:
                     return found
                 entry = self.queue.look(name)
                 if entry is None:
-                    # The word about it is on its way, or was said too early.
-                    return link.wait(name, AWAY) or self._gone(name)
+                    # The word waits for the disk, is on its way, or was said too early.
+                    return link.wait(name, LAST) or self._gone(name)
                 if entry.held:
                     # When it was the sender who held it, there is a word on its way.
                     return link.wait(name, AWAY) or _held(name)

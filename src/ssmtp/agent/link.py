@@ -29,7 +29,7 @@ Word = dict[str, Any]
 LINE_MOST = 65536  # octets of a word
 AGAIN = 1.0  # seconds between two attempts to connect
 LATEST = 5.0
-UNSAID_MOST = 1000  # verdicts that are kept for an acceptor that is away
+UNSAID_MOST = 4000  # verdicts that are kept until they can be said; a turn has hundreds
 STALE = 3.0  # seconds after which nobody waits for one of them
 TOGETHER = 16384  # octets of them that are said at once: the kernel cuts none in two
 EARLY_MOST = 100  # verdicts that are remembered for who asks in a moment
@@ -220,7 +220,7 @@ class Switchboard(Mouth):
 class Ear:
     """The sender's end. It never raises, and connects again by itself.
 
-    `words` and `fileno` are for one thread, `done` and `wake` for any.
+    `words` and `fileno` are for one thread, `done`, `say` and `wake` for any.
     """
 
     def __init__(self, path: str | None) -> None:
@@ -289,10 +289,7 @@ class Ear:
                 self._unsaid.popleft()
 
     def _next_lines(self) -> list[bytes]:
-        """Return what is said at once; what nobody waits for any more is forgotten."""
-        oldest = time.monotonic() - STALE
-        while self._unsaid and self._unsaid[0][0] < oldest:
-            self._unsaid.popleft()
+        """Return what is said at once."""
         lines: list[bytes] = []
         room = TOGETHER
         for _, line in self._unsaid:
@@ -301,6 +298,12 @@ class Ear:
                 break
             lines.append(line)
         return lines
+
+    def _forget_stale(self) -> None:
+        """Forget what nobody waits for any more: an acceptor that is gone has told."""
+        oldest = time.monotonic() - STALE
+        while self._unsaid and self._unsaid[0][0] < oldest:
+            self._unsaid.popleft()
 
     def wake(self) -> None:
         """Let `words` return."""
@@ -333,6 +336,7 @@ class Ear:
         self._pause, self._held = AGAIN, b""
         with self._lock:
             self._socket = fresh
+            self._forget_stale()
 
     def _read(self) -> list[Word]:
         if self._socket is None:

@@ -1,6 +1,7 @@
 """Drives the generators of `wire` and the sender's own: many conversations, one thread.
 
-Whatever synchronises is done by other threads, which hand the answer back by `post`.
+Whatever synchronises is done by other threads, which hand the answer back by `post`,
+but for the end of a message that `Queue.claim` finds to be over.
 What only writes (appending a line, removing a name) is done here, though it may have to
 wait while the file system commits something: each step that goes to another thread and
 back has both fight for the interpreter, at every system call of the other one. In
@@ -57,7 +58,7 @@ LATE = "late"
 
 
 class Elsewhere:
-    """Ask for something that waits to be done by another thread.
+    """Ask for something that is answered later, mostly by another thread.
 
     `begin` is called with a function that any thread may call with the answer, or with
     the error that is to be raised.

@@ -128,7 +128,7 @@ class Mate(Carrier):
         """Add to a list of what the sender is to hear."""
         self._word.setdefault(key, []).append(value)
 
-    def _is_enough(self, now: float) -> bool:
+    def _is_time_to_tell(self, now: float) -> bool:
         """Tell whether the sender should hear it now; most of it can wait a little."""
         if len(self.default.workers) != self._told_connections:
             return True
@@ -139,7 +139,7 @@ class Mate(Carrier):
 
     def _report(self, now: float) -> None:
         """Tell the sender what there is to tell."""
-        if not self._is_enough(now):
+        if not self._is_time_to_tell(now):
             return
         self._told_by = now + REPORT_SECONDS
         self._told_connections = len(self.default.workers)

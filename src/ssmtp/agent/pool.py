@@ -257,9 +257,9 @@ class Worker:
         load = Cargo(claim)
         try:
             if carrier.begins(claim):
-                claim.begin()
                 if carrier.is_enough():
                     yield NEXT_TURN
+                claim.begin()
             result = yield from self._submit(
                 channel, relay, load, claim, numbers, len(told)
             )

@@ -30,7 +30,7 @@ NOBODY = ("deferred", "refused")
 class Claim:
     """A locked message of the queue; `release` it, or use it in a `with`.
 
-    One thread uses it. Everything that fails raises SystemTrouble (75).
+    One thread at a time uses it. Everything that fails raises SystemTrouble (75).
     """
 
     __slots__ = ("_begun", "_content", "_failed", "_folder", "entry", "fd", "id")
