@@ -113,7 +113,9 @@ class World:
         else:
             self.boot = max(self.boot, until)
 
-    def run(self, seconds: float, then: Callable[[Sender], None] | None = None) -> None:
+    def run(
+        self, seconds: float, then: Callable[[Sender], object] | None = None
+    ) -> None:
         """Let the sender work until so many seconds from the beginning."""
         made = Sender(self.config, self.queue, Ear(None))
         if then is not None:

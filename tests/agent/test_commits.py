@@ -32,7 +32,7 @@ def posted() -> Posted:
 
 @pytest.fixture
 def commits(box: Queue, posted: Posted) -> Iterator[Commits]:
-    made = Commits(box, posted.put)
+    made = Commits(box.queue, posted.put)
     yield made
     made.close()
 

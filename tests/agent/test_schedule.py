@@ -723,17 +723,20 @@ def test_who_flushes_without_end(world: World, monkeypatch: pytest.MonkeyPatch) 
     assert 1 <= len(searches) <= 2
 
 
+def wishes(world: World, sender: Sender, end: int) -> str:
+    """Have the only message wished for each second until then; return its name."""
+    (name,) = world.queue.ids()
+    for second in range(10, end):
+        world.at(second, lambda: sender._heard({"flush": name}))
+    return name
+
+
 def test_wishes_without_end(world: World) -> None:
     """Whoever wishes a try again and again gets twenty, and then one in a while."""
     world.judge = lambda name: "451 4.2.0 later"
     world.add("<1@x>")
 
-    def then(sender: Sender) -> None:
-        (name,) = world.queue.ids()
-        for second in range(10, 2600):
-            world.at(second, lambda: sender._heard({"flush": name}))
-
-    world.run(2600, then)
+    world.run(2600, lambda sender: wishes(world, sender, 2600))
 
     tries = world.tries("<1@x>")
     assert 20 < len([at for at in tries if at < 60]) < 40
@@ -748,9 +751,7 @@ def test_wishes_after_a_clock_set_back(world: World) -> None:
     world.add("<1@x>")
 
     def then(sender: Sender) -> None:
-        (name,) = world.queue.ids()
-        for second in range(10, 600):
-            world.at(second, lambda: sender._heard({"flush": name}))
+        name = wishes(world, sender, 600)
         world.at(600, lambda: world.jump(-1000))
         world.at(700, lambda: sender._heard({"flush": name}))
 

@@ -159,22 +159,24 @@ def running(
 
 
 @contextlib.contextmanager
-def serving(tmp_path: Path, conf: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run `ssmtpctl agent run`, whose words are read from `stderr`."""
+def serving(
+    tmp_path: Path, conf: Path, stderr: Any = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `ssmtpctl agent run`, whose words go to `stderr`."""
     spool = str(tmp_path / "spool")
     words = ["-C", str(conf), "--listen", str(place_of(tmp_path)), "--spool", spool]
     agent = subprocess.Popen(
         [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
-    assert agent.stderr is not None
     try:
         yield agent
     finally:
         agent.kill()
         agent.wait()
-        agent.stderr.close()
+        if agent.stderr is not None:
+            agent.stderr.close()
 
 
 def place_of(tmp_path: Path) -> Path:
@@ -404,24 +406,10 @@ def test_log_that_takes_nothing(tmp_path):
     """An agent whose words cannot be written down, on a full disk say, works on."""
     conf, place = tmp_path / "agent.conf", place_of(tmp_path)
     conf.write_text("mailhub=127.0.0.1:1\n")
-    words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
-    with open("/dev/full", "w") as full:
-        agent = subprocess.Popen(
-            [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
-            stderr=full,
-        )
-    try:
-        end = time.monotonic() + 20
-        sender = None
-        while sender != "connected":
-            assert agent.poll() is None
-            assert time.monotonic() < end
-            with contextlib.suppress(SystemTrouble):
-                sender = verbs.call(str(place), "XSTATUS")[0]["sender"]
+    with open("/dev/full", "w") as full, serving(tmp_path, conf, full) as agent:
+        _sender(agent, place)
         agent.terminate()
         code = agent.wait(30)
-    finally:
-        agent.kill()
 
     assert 0 == code
 
@@ -430,13 +418,8 @@ def test_reader_of_the_log_hangs(tmp_path):
     """Who reads standard error and hangs stops neither mail nor a half's next start."""
     conf, place = tmp_path / "agent.conf", place_of(tmp_path)
     conf.write_text("mailhub=127.0.0.1:1\n")
-    words = ["-C", conf, "--listen", place, "--spool", tmp_path / "spool"]
     reads, writes = os.pipe()
-    agent = subprocess.Popen(
-        [sys.executable, ROOT / "bin" / "ssmtpctl", "agent", "run", *words],
-        stderr=writes,
-    )
-    try:
+    with serving(tmp_path, conf, writes) as agent:
         pid = _sender(agent, place)
         os.set_blocking(writes, False)
         with contextlib.suppress(BlockingIOError):
@@ -451,11 +434,8 @@ def test_reader_of_the_log_hangs(tmp_path):
         after = _sender(agent, place, pid)
         agent.terminate()
         code = agent.wait(30)
-    finally:
-        os.close(reads)
-        os.close(writes)
-        agent.kill()
-        agent.wait()
+    os.close(reads)
+    os.close(writes)
 
     assert pid != after
     assert ("220", 0) == (greeting[:3], code)

@@ -23,6 +23,7 @@ call that writes takes half of what it is given.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -119,11 +120,15 @@ def deliver(queue: Queue, world: int) -> None:
             break
         try:
             claim = queue.claim(name)
-            if claim is not None and attempt(queue, claim, world):
-                unlinked.append(claim)
-            elif claim is not None:
-                claim.release()
-                say(world, f"settled {name}")
+            if claim is None:
+                continue
+            with contextlib.ExitStack() as held:
+                held.enter_context(claim)
+                if attempt(queue, claim, world):
+                    held.pop_all()
+                    unlinked.append(claim)
+                else:
+                    say(world, f"settled {name}")
         except Failure as failure:
             say(world, f"trouble {name} {failure.what}")
     failed = queue.queue.try_sync() if unlinked else None
@@ -163,17 +168,10 @@ def wish(queue: Queue, name: str, word: str) -> bool:
 
 
 def attempt(queue: Queue, claim: Claim, world: int) -> bool:
-    """Send one message; True when it has left, and that is still to be made durable."""
-    try:
-        waits = sent(queue, claim, world)
-    except Failure:
-        claim.release()
-        raise
-    return waits
+    """Send one message, and write down what came of it.
 
-
-def sent(queue: Queue, claim: Claim, world: int) -> bool:
-    """Send one message, and write down what came of it."""
+    True when it has left, and that is still to be made durable.
+    """
     entry = claim.entry
     if entry.crashed:
         say(world, f"doubt {claim.id}")

@@ -46,7 +46,7 @@ class Carrier:
         self.config = config
         self.queue = queue
         self.loop = Loop()
-        self.commits = Commits(queue, self.loop.post)
+        self.commits = Commits(queue.queue, self.loop.post)
         self.trace = Trace(journal.dialogue) if config.debug else None
         self.stopping = False
         self.active: set[str] = set()
@@ -79,8 +79,6 @@ class Carrier:
         name: str,
         states: dict[str, int],
         verdict: Verdict | None,
-        *,
-        accepted: bool,
     ) -> None:
         """Forget a message; count how many came to what, tell the verdict."""
         raise NotImplementedError
@@ -175,23 +173,23 @@ class Carrier:
         made.size_most = size_most
         doubt = any(outcome.state == DOUBT for outcome in result.outcomes)
         all_sent = made.sends_all(entry)
-        if doubt:
-            # Said before anything can go wrong, for it may arrive twice.
-            self._log(entry, result, made, hub, seconds)
         if all_sent:
             request = self.commits.done(claim)
-            # Mostly it has left the queue: no other run of this program can tell of it.
-            self._log(entry, result, made, hub, seconds)
         else:
             request = self.commits.work(
                 lambda: aftermath.carry_out(made, claim, queue, config, hub)
             )
+        # What may arrive twice is said before anything can go wrong, and what has left
+        # the queue at once: no other run of this program can tell of it.
+        early = doubt or all_sent
+        if early:
+            self._log(entry, result, made, hub, seconds)
         rest = self._conclude(request, entry, made, all_sent=all_sent)
         if all_sent and not self.commits.is_behind:
             self.loop.start(rest, partial(self._concluded, entry.id))
             return
         yield from rest
-        if not (doubt or all_sent):
+        if not early:
             self._log(entry, result, made, hub, seconds)
 
     def _concluded(self, name: str, value: object, error: BaseException | None) -> None:
@@ -228,7 +226,7 @@ class Carrier:
             for _, state, _ in made.records
         )
         verdict = None if made.at_once else notices.verdict(made, entry)
-        self.settled(entry.id, states, verdict, accepted=SENT in states)
+        self.settled(entry.id, states, verdict)
 
     def _log(
         self,

@@ -52,6 +52,16 @@ class Changes:
         """Have the configuration looked at with the next look."""
         self._at = 0.0
 
+    def follow(self, now: float) -> None:
+        """Try soon what was in trouble, if the configuration is another.
+
+        Whoever changed it wants to see whether it works now. Only asking for everything
+        to be tried is not enough: accounts are locked that way.
+        """
+        if self.is_another():
+            for pool in self.sender.pools.values():
+                pool.site.mended(now)
+
     def _mended(self, now: float) -> None:
         """Follow a configuration that has changed; try soon what was in trouble."""
         sender = self.sender
@@ -61,9 +71,7 @@ class Changes:
         stamps = sender.stamps()
         if stamps != self.stamps:
             self.stamps = stamps
-            if self.is_another():
-                for pool in sender.pools.values():
-                    pool.site.mended(now)
+            self.follow(now)
         with contextlib.suppress(Failure):  # which is told once somebody connects
             sender.fresh_config()
 

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ssmtp.agent.loop import Elsewhere, Resume
-from ssmtp.spool.queue import Claim, Queue
+from ssmtp.agent.loop import Elsewhere, Resume, answer
+from ssmtp.spool.commit import Folder
+from ssmtp.spool.queue import Claim
 
 THREADS = 4  # for what is no removal
 # Removals that nobody has to wait for; what begins in one turn may come on top.
@@ -26,15 +27,15 @@ Works = queue.SimpleQueue[tuple[Callable[[], Any], Resume] | None]
 
 
 class Commits:
-    """The threads, for a queue. `post` has something done by the thread of the loop.
+    """The threads. `post` has something done by the thread of the loop.
 
     That one alone may call the methods.
     """
 
     def __init__(
-        self, messages: Queue, post: Callable[[Callable[[], None]], None]
+        self, folder: Folder, post: Callable[[Callable[[], None]], None]
     ) -> None:
-        self._queue = messages
+        self._folder = folder
         self._post = post
         self._works: Works = queue.SimpleQueue()
         self._syncs: queue.SimpleQueue[list[Removal] | None] = queue.SimpleQueue()
@@ -75,8 +76,7 @@ class Commits:
         try:
             claim.unlink()
         except OSError as error:
-            failed = error
-            return self.work(lambda: claim.unlinked(failed))
+            return self.work(partial(claim.unlinked, error))
         return Elsewhere(lambda resume: self._removed.append((claim, resume)))
 
     def go_on(self) -> None:
@@ -88,31 +88,22 @@ class Commits:
 
     def _synchronise(self) -> None:
         while removed := self._syncs.get():
-            failed = self._queue.queue.try_sync()
-            # What is noted of a failure has to be synchronised, too.
-            told = [_unlinked(claim, failed) for claim, _ in removed] if failed else []
-            self._post(partial(self._durable, removed, told))
+            failed = self._folder.try_sync()
+            if failed is not None:
+                # What is noted of each then has to be synchronised, too.
+                _end(removed, failed)
+                removed = []
+            self._post(partial(self._durable, removed))
 
-    def _durable(self, removed: list[Removal], told: list[Exception | None]) -> None:
+    def _durable(self, removed: list[Removal]) -> None:
         self._under_way = 0
-        told = told or [_unlinked(claim, None) for claim, _ in removed]
-        for (_, resume), failure in zip(removed, told, strict=True):
-            resume(None, failure)
+        _end(removed, None)
 
     def _work(self) -> None:
         while found := self._works.get():
-            work, resume = found
-            try:
-                answer = work()
-            except Exception as error:
-                resume(None, error)
-            else:
-                resume(answer, None)
+            answer(*found)
 
 
-def _unlinked(claim: Claim, failed: OSError | None) -> Exception | None:
-    try:
-        claim.unlinked(failed)
-    except Exception as failure:
-        return failure
-    return None
+def _end(removed: list[Removal], failed: OSError | None) -> None:
+    for claim, resume in removed:
+        answer(partial(claim.unlinked, failed), resume)

@@ -10,7 +10,7 @@ mailhub, a crash, a time that has not come. Each word is a packet of JSON:
                     {"recall": true}            forget what has not begun, and say so
                     {"again": true}             read the configuration again
                     {"turn": true}              log in now; false: do not (`turnstile`)
-    mate → sender   {"over": [[ID, {state: n}, verdict, accepted]…], "left": [ID…],
+    mate → sender   {"over": [[ID, {state: n}, verdict]…], "left": [ID…],
                      "gone": [ID…], "back": [ID…], "yours": [ID…], "look": time,
                      "trouble": [[kind, exit code, what, next step, sentence]…],
                      "busy": [what…], "disk": [sentence…],
@@ -239,9 +239,9 @@ class Crew:
 
     def _heard(self, line: Line, word: Word) -> None:
         sender, jobs = self.sender, self.sender.default.jobs
-        for name, states, verdict, accepted in word.get("over", ()):
+        for name, states, verdict in word.get("over", ()):
             line.out.discard(name)
-            sender.settled(name, states, verdict, accepted=accepted)
+            sender.settled(name, states, verdict)
         for name in word.get("left", ()):
             line.out.discard(name)
             sender.over(name, look=1.0)

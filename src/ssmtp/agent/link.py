@@ -247,8 +247,7 @@ class Ear:
         until = time.monotonic() + seconds
         while True:
             self._connect()
-            with self._lock:
-                self._say()
+            self.say()
             found = self._read()
             left = until - time.monotonic()
             if found or left <= 0:
@@ -267,26 +266,22 @@ class Ear:
 
         Each time the acceptor is woken costs as much as many words.
         """
-        if self._unsaid:
-            with self._lock:
-                self._say()
-
-    def _say(self) -> None:
         flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-        while self._socket is not None and (lines := self._next_lines()):
-            said = b"".join(lines)
-            try:
-                sent = self._socket.send(said, flags)
-            except BlockingIOError:
-                return
-            except OSError:
-                sent = 0
-            if sent < len(said):
-                # Half a word would spoil the next; `words` notices, and connects again.
-                _hang_up(self._socket)
-                return
-            for _ in lines:
-                self._unsaid.popleft()
+        with self._lock:
+            while self._socket is not None and (lines := self._next_lines()):
+                said = b"".join(lines)
+                try:
+                    sent = self._socket.send(said, flags)
+                except BlockingIOError:
+                    return
+                except OSError:
+                    sent = 0
+                if sent < len(said):
+                    # Half a word would spoil the next; `words` connects again.
+                    _hang_up(self._socket)
+                    return
+                for _ in lines:
+                    self._unsaid.popleft()
 
     def _next_lines(self) -> list[bytes]:
         """Return what is said at once."""

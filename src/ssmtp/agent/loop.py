@@ -74,17 +74,19 @@ def call(work: Callable[[], Any]) -> Elsewhere:
     """Return the request to have something done by a thread of its own."""
 
     def begin(resume: Resume) -> None:
-        def run() -> None:
-            try:
-                answer = work()
-            except BaseException as error:
-                resume(None, error)
-            else:
-                resume(answer, None)
-
-        threading.Thread(target=run, daemon=True).start()
+        threading.Thread(target=answer, args=(work, resume), daemon=True).start()
 
     return Elsewhere(begin)
+
+
+def answer(work: Callable[[], Any], resume: Resume) -> None:
+    """Do something, and resume who asked for it with what came of it."""
+    try:
+        value = work()
+    except BaseException as error:
+        resume(None, error)
+    else:
+        resume(value, None)
 
 
 class Task:

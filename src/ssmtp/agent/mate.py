@@ -209,8 +209,6 @@ class Mate(Carrier):
         name: str,
         states: dict[str, int],
         verdict: Verdict | None,
-        *,
-        accepted: bool,
     ) -> None:
         """Tell what became of a message."""
         self.active.discard(name)
@@ -218,7 +216,7 @@ class Mate(Carrier):
         if verdict is not None:
             code, status, text = verdict
             verdict = code, status, text[:REPLY_MOST]
-        self._tell("over", (name, states, verdict, accepted))
+        self._tell("over", (name, states, verdict))
 
     def plan_look(self, wall: float) -> None:
         """Have the sender look through the queue when that time has come."""

@@ -29,6 +29,7 @@ from ssmtp.agent.pool import GO_ON, Pool, Worker
 from ssmtp.agent.rate import Rate
 from ssmtp.config import Config, Mailhub
 from ssmtp.errors import EX_OK, Failure, SystemTrouble
+from ssmtp.smtp.outcomes import SENT
 from ssmtp.smtp.steps import Broken
 from ssmtp.spool.queue import Claim, NoSpace, Queue
 from ssmtp.values import mailhub
@@ -349,14 +350,12 @@ class Sender(Carrier):
         name: str,
         states: dict[str, int],
         verdict: Verdict | None,
-        *,
-        accepted: bool,
     ) -> None:
         """Forget a message; count what its recipients came to, tell the verdict."""
         self.over(name)
         for state, times in states.items():
             self.counts[state if state in self.counts else "refused"] += times
-        if accepted:
+        if SENT in states:
             self.last_sent = int(time.time())
         if verdict is not None:
             self.ear.done(name, *verdict)
@@ -390,11 +389,7 @@ class Sender(Carrier):
         self.rate.change(self.config.rate_limit)
         if changed:
             self.crew.read_again()
-        if changed and self.changes.is_another():
-            # Whoever changed it wants to see whether it works now. Only asking for
-            # everything to be tried is not enough: accounts are locked that way.
-            for pool in self.pools.values():
-                pool.site.mended(boottime())
+            self.changes.follow(boottime())
 
     def failed(self, pool: Pool, failure: Failure) -> None:
         """Note that there is no connection to be had."""
