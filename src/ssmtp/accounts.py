@@ -355,6 +355,12 @@ class LocalNames:
         self._known: dict[str, list[Address]] = {}
         self.domain = domain_ or domain(config)
 
+    def asking(self, uid_of: Callable[[str], int | None]) -> LocalNames:
+        """Return the same names, but another one is asked about those still unknown."""
+        names = LocalNames(self._config, self._aliases, uid_of, self.domain)
+        names._known = self._known
+        return names
+
     def resolve(self, mailbox: Mailbox, where: str) -> list[Address]:
         """Return the addresses that a mailbox stands for; usually one.
 

@@ -87,15 +87,20 @@ class Conversation:
     def run(self) -> None:
         """Hold the session until QUIT or the end of input; raises OSError."""
         while (event := self.next_event()) is not None:
-            if isinstance(event, Sender):
-                self.check_sender(event.path)
-            elif isinstance(event, Recipient):
-                self.check(event.path, True)
-            elif isinstance(event, Begin):
-                self.message()
-            elif isinstance(event, Verb):
-                self.verb(event)
+            self.handle(event)
         self.flush()
+
+    def handle(self, event: Event) -> None:
+        """Do what an event between messages asks for."""
+        if isinstance(event, Sender):
+            self.check_sender(event.path)
+        elif isinstance(event, Recipient):
+            self.check(event.path, True)
+        elif isinstance(event, Begin):
+            self.complete = False
+            self.message()
+        elif isinstance(event, Verb):
+            self.verb(event)
 
     def next_event(self) -> Event | None:
         """Return the next event, reading and writing whenever there is none."""
@@ -138,7 +143,6 @@ class Conversation:
         """Take the message that has begun, submit it, and answer."""
         from ssmtp.intake import from_blocks
 
-        self.complete = False
         taken = from_blocks(b"", self.blocks())
         try:
             if self.complete:

@@ -119,6 +119,7 @@ def queued(
     repairs: list[str] | None = None,
     log_file: str | None = None,
     tag: str | None = None,
+    pages: Pages | None = None,
 ) -> str:
     """Log that the agent has a message in its queue, under `name`."""
     facts = _facts(envelope, message_id, login, uid)
@@ -129,7 +130,7 @@ def queued(
         f"Queued mail for {_shown(facts['from'])} uid={uid} username={_shown(login)}"
     )
     names = ("id", "msgid", "size", "repairs")
-    return _both("queued", begin, names, facts, envelope, log_file, tag)
+    return _both("queued", begin, names, facts, envelope, log_file, tag, pages)
 
 
 def note(sentence: str, *, bad: bool = False) -> str:
@@ -217,6 +218,7 @@ def _both(
     envelope: Envelope | None,
     log_file: str | None,
     tag: str | None,
+    pages: Pages | None = None,
 ) -> str:
     to = list(map(str, envelope.recipients)) if envelope is not None else None
     bad = event not in ("sent", "queued")
@@ -225,7 +227,11 @@ def _both(
         if to is not None:
             facts["recipients"] = len(to)
             facts["to"] = to[:LISTED_MOST]
-        trouble = _append(log_file, _object(event, facts)) or trouble
+        line = _object(event, facts)
+        if pages is not None:
+            pages.add(log_file, line)
+        else:
+            trouble = _append(log_file, line) or trouble
     return trouble
 
 
@@ -386,6 +392,27 @@ def _object(event: str, facts: dict[str, Fact]) -> bytes:
             value = repr(fact)
         words.append(f'"{name}": {value}')
     return (", ".join(words) + "}\n").encode("ascii")
+
+
+class Pages:
+    """Lines of LogFile that are written together, by `write`."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        self._lines: dict[str, bytes] = {}
+
+    def add(self, path: str, line: bytes) -> None:
+        """Keep a line for a file."""
+        self._lines[path] = self._lines.get(path, b"") + line
+
+    def write(self) -> str:
+        """Write all lines; return what went wrong, or nothing."""
+        trouble = ""
+        for path, lines in self._lines.items():
+            trouble = _append(path, lines) or trouble
+        self._lines.clear()
+        return trouble
 
 
 def _append(path: str, line: bytes) -> str:

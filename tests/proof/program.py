@@ -5,7 +5,8 @@ system calls can be counted. WORLD is a file outside of the spool that stands fo
 everybody else: what the mailhub has accepted, and what a caller has been told. Each
 line in it was written by one system call, so it is true when it is there.
 
-- `enqueue` queues one message of each kind, and writes `queued KIND ID` when it may.
+- `enqueue` queues one message of each kind, the last of them together, and writes
+  `queued KIND ID` when it may.
 - `deliver` does with each message what its kind says, and writes `accepted ID NUMBER`
   where a mailhub would have taken it for a recipient.
 - `finish` does that again and again, as if started anew, until nothing is left to do.
@@ -24,6 +25,7 @@ call that writes takes half of what it is given.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sys
 import time
@@ -31,22 +33,27 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "src"))
 
 from ssmtp.errors import Failure
+from ssmtp.spool import space
 from ssmtp.spool.queue import Claim, Draft, Queue, Recipient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ssmtp.spool.commit import NewFile
+
 LATER = 3600.0
 
 CHANGES = (
-    "fdatasync fsync ftruncate link mkdir open pwrite rename unlink utime write".split()
+    "fdatasync fsync ftruncate link mkdir open posix_fadvise "
+    "pwrite rename unlink utime write".split()
 )
 real_write = os.write
 
 # What is to become of a message; `large` is one that does not fit into one write.
 KINDS = ("done", "large", "batch", "partial", "refused", "later", "held", "crashing")
 TOGETHER = ("large", "batch")  # made durable together, behind all the others
+AT_ONCE = 4  # the last of them are queued together
 RECIPIENTS = ["ann@example.org", "joe@example.org"]
 
 # What people do with a message of each kind; `fail` is what the sender does before.
@@ -67,23 +74,38 @@ def content(kind: str) -> list[bytes]:
 
 
 def enqueue(queue: Queue, world: int) -> None:
-    for kind in KINDS:
-        draft = Draft(
-            1000, "bob", "bob@example.org", [Recipient(a) for a in RECIPIENTS]
-        )
-        draft.envid = kind
+    for kind in KINDS[:-AT_ONCE]:
         try:
-            name = queue.add(draft, content(kind))
+            name = queue.add(draft(kind), content(kind))
         except Failure as failure:
             say(world, f"trouble {kind} {failure.what}")
         else:
             say(world, f"queued {kind} {name}")
+    begun: dict[str, NewFile] = {}
+    for kind in KINDS[-AT_ONCE:]:
+        try:
+            begun[kind] = queue.begin(draft(kind), content(kind))
+        except Failure as failure:
+            say(world, f"trouble {kind} {failure.what}")
+    queue.publish([*begun.values()])
+    for kind, file in begun.items():
+        if file.error is None:
+            say(world, f"queued {kind} {file.name}")
+        else:
+            say(world, f"trouble {kind} {file.error.strerror}")
+
+
+def draft(kind: str) -> Draft:
+    made = Draft(1000, "bob", "bob@example.org", [Recipient(a) for a in RECIPIENTS])
+    made.envid = kind
+    return made
 
 
 def step() -> None:
     """Wait for leave before each call that changes the disk."""
     for name in CHANGES:
         setattr(os, name, stepped(getattr(os, name)))
+    fcntl.ioctl = stepped(fcntl.ioctl)  # type: ignore[assignment]
 
 
 def stepped(call: Callable[..., object]) -> Callable[..., object]:
@@ -243,6 +265,8 @@ def main() -> int:
     verb, spool, path = sys.argv[1:4]
     if "hidden" in sys.argv:
         del os.O_TMPFILE
+    if "ordered" in sys.argv:
+        space.order = lambda fd: space.IN_ORDER
     world = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     if "step" in sys.argv:
         step()

@@ -100,8 +100,8 @@ def check_queued(stage: Stage) -> None:
     assert all(count == 1 for count in kinds.values())
     if "all" not in seen.refused:
         assert set(kinds).isdisjoint(seen.refused)
-    # One at most was cut off between its durability and the word on it.
-    assert len(there) <= len(seen.queued) + 1
+    # What was queued at once is all that can be cut off before the word on it.
+    assert len(there) <= len(seen.queued) + program.AT_ONCE
 
 
 def check_delivered(stage: Stage, *, power_cut: bool = False) -> None:

@@ -23,8 +23,9 @@ ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR", "EMFILE")
 
 # What the queue asks of the disk. The rest is the interpreter's own business.
 CALLS = (
-    "close fchmod fdatasync flock fstatfs fsync ftruncate getdents64 linkat mkdir"
-    " mkdirat newfstatat openat pread64 pwrite64 renameat unlinkat utimensat write"
+    "close fadvise64 fchmod fdatasync flock fstatfs fsync ftruncate getdents64 ioctl"
+    " linkat mkdir mkdirat newfstatat openat pread64 pwrite64 renameat unlinkat"
+    " utimensat write"
 ).split()
 
 
@@ -40,12 +41,13 @@ def fail(stage: Stage, verb: str, fault: tuple[str, int, str]) -> None:
     assert status in (0, EX_TEMPFAIL)
 
 
+@pytest.mark.parametrize("way", ["tmpfile", "ordered"])
 @pytest.mark.usefixtures("strace")
-def test_failing_in_enqueueing(tmp_path: Path) -> None:
+def test_failing_in_enqueueing(tmp_path: Path, way: str) -> None:
     """Whatever fails: what was acknowledged is there, what was refused is not."""
-    points = Stage(tmp_path / "dry").points("enqueue")
+    points = Stage(tmp_path / "dry", way=way).points("enqueue")
     for at, fault in enumerate(sample(faults(points))):
-        stage = Stage(tmp_path / str(at))
+        stage = Stage(tmp_path / str(at), way=way)
         fail(stage, "enqueue", fault)
         assert 0 == stage.run("recover")
         check_tidy(stage)

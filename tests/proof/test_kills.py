@@ -22,7 +22,8 @@ pytestmark = [
     pytest.mark.timeout(LONG, method="signal"),
 ]
 
-WAYS = pytest.mark.parametrize("hidden", [False, True], ids=["tmpfile", "hidden"])
+# How files get their names; `ordered` as on a file system that keeps an order.
+WAYS = pytest.mark.parametrize("way", ["tmpfile", "hidden", "ordered"])
 
 
 def kill(stage: Stage, verb: str, point: tuple[str, int]) -> None:
@@ -32,11 +33,11 @@ def kill(stage: Stage, verb: str, point: tuple[str, int]) -> None:
 
 
 @WAYS
-def test_killed_in_enqueueing(tmp_path: Path, hidden: bool) -> None:
+def test_killed_in_enqueueing(tmp_path: Path, way: str) -> None:
     """A caller that is told "queued" can rely on it, whenever the queue is killed."""
-    points = Stage(tmp_path / "dry", hidden=hidden).points("enqueue")
+    points = Stage(tmp_path / "dry", way=way).points("enqueue")
     for at, point in enumerate(sample(points)):
-        stage = Stage(tmp_path / str(at), hidden=hidden)
+        stage = Stage(tmp_path / str(at), way=way)
         kill(stage, "enqueue", point)
         assert 0 == stage.run("recover")
         check_tidy(stage)
@@ -44,9 +45,9 @@ def test_killed_in_enqueueing(tmp_path: Path, hidden: bool) -> None:
 
 
 @WAYS
-def test_killed_in_delivery(tmp_path: Path, hidden: bool) -> None:
+def test_killed_in_delivery(tmp_path: Path, way: str) -> None:
     """Every message reaches its end, whenever the sender is killed."""
-    begin = Stage(tmp_path / "begin", hidden=hidden)
+    begin = Stage(tmp_path / "begin", way=way)
     assert 0 == begin.run("enqueue")
     points = begin.copy(tmp_path / "dry").points("deliver")
     for at, point in enumerate(sample(points)):
@@ -58,9 +59,9 @@ def test_killed_in_delivery(tmp_path: Path, hidden: bool) -> None:
 
 
 @WAYS
-def test_killed_in_what_people_do(tmp_path: Path, hidden: bool) -> None:
+def test_killed_in_what_people_do(tmp_path: Path, way: str) -> None:
     """What people were told has been done, and no message goes with a half of it."""
-    begin = Stage(tmp_path / "begin", hidden=hidden)
+    begin = Stage(tmp_path / "begin", way=way)
     assert 0 == begin.run("enqueue")
     points = begin.copy(tmp_path / "dry").points("people")
     for at, point in enumerate(sample(points)):
@@ -72,9 +73,9 @@ def test_killed_in_what_people_do(tmp_path: Path, hidden: bool) -> None:
 
 
 @WAYS
-def test_killed_in_recovery(tmp_path: Path, hidden: bool) -> None:
+def test_killed_in_recovery(tmp_path: Path, way: str) -> None:
     """Recovery from a crash survives a crash at any point of its own."""
-    begin = Stage(tmp_path / "begin", hidden=hidden)
+    begin = Stage(tmp_path / "begin", way=way)
     leave_a_mess(begin)
     points = begin.copy(tmp_path / "dry").points("recover")
     for at, point in enumerate(sample(points)):

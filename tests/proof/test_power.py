@@ -34,16 +34,16 @@ pytestmark = [
 class Disk:
     """An image, and what the world knows at the moment that it shows."""
 
-    def __init__(self, path: Path, kind: str, *, hidden: bool) -> None:
+    def __init__(self, path: Path, kind: str, *, way: str) -> None:
         self.path = path
         self.kind = kind
-        self.hidden = hidden
+        self.way = way
         self.image = path / "image"
         path.mkdir()
 
     def copy(self, path: Path) -> Disk:
         """Return the same as it is now."""
-        other = Disk(path, self.kind, hidden=self.hidden)
+        other = Disk(path, self.kind, way=self.way)
         disks.copy(self.image, other.image)
         world = self.path / "world"
         if world.exists():
@@ -55,7 +55,7 @@ class Disk:
         """Switch it on."""
         where = self.path / "disk"
         with disks.mounted(where, "-o", disks.options(self.kind), self.image) as disk:
-            yield Stage(self.path, hidden=self.hidden, disk=disk)
+            yield Stage(self.path, way=self.way, disk=disk)
 
     def cuts(self, verb: str) -> list[Disk]:
         """Run to the end, and return what a power cut at each point would leave."""
@@ -72,7 +72,7 @@ def test_power_cut_while_people_work(
 ) -> None:
     """Whenever the power goes, what people were told has been done."""
     need(disks.image_trouble(kind))
-    disk = Disk(tmp_path / "disk", kind, hidden=False)
+    disk = Disk(tmp_path / "disk", kind, way="tmpfile")
     disks.make(kind, disk.image)
     with disk.on() as stage:
         assert 0 == stage.run("enqueue")
@@ -83,14 +83,14 @@ def test_power_cut_while_people_work(
             check_people(stage)
 
 
-@pytest.mark.parametrize("hidden", [False, True], ids=["tmpfile", "hidden"])
+@pytest.mark.parametrize("way", ["tmpfile", "hidden"])
 @pytest.mark.parametrize("kind", disks.KINDS)
 def test_power_cut(
-    tmp_path: Path, need: Callable[[str], None], kind: str, hidden: bool
+    tmp_path: Path, need: Callable[[str], None], kind: str, way: str
 ) -> None:
     """Whenever the power goes, everything acknowledged is there, and is delivered."""
     need(disks.image_trouble(kind))
-    disk = Disk(tmp_path / "disk", kind, hidden=hidden)
+    disk = Disk(tmp_path / "disk", kind, way=way)
     disks.make(kind, disk.image)
     for cut in sample(disk.cuts("enqueue")):
         with cut.on() as stage:

@@ -28,11 +28,11 @@ class Stage:
     """A spool, the world around it, and the way in which files get their names."""
 
     def __init__(
-        self, path: Path, *, hidden: bool = False, disk: Path | None = None
+        self, path: Path, *, way: str = "tmpfile", disk: Path | None = None
     ) -> None:
         self.spool = (disk or path) / "spool"
         self.world = path / "world"
-        self.hidden = ["hidden"] if hidden else []
+        self.way = way
         self.words: list[str] = []  # more of the program
         path.mkdir(parents=True, exist_ok=True)
 
@@ -40,7 +40,7 @@ class Stage:
         """Return another stage on which the same has happened so far."""
         shutil.copytree(self.spool.parent, path)
         other = Stage(path)
-        other.hidden = self.hidden
+        other.way = self.way
         return other
 
     def command(self, verb: str) -> list[str]:
@@ -50,7 +50,7 @@ class Stage:
             verb,
             str(self.spool),
             str(self.world),
-            *self.hidden,
+            self.way,
             *self.words,
         ]
 

@@ -222,7 +222,7 @@ class Acceptor:
         if why := self.hall.enter(uid):
             with sock:
                 refuse(sock, why)
-        elif not self.clerks.take(sock, uid, len(self.sessions.threads)):
+        elif not self.clerks.take(sock, uid, len(self.sessions)):
             if not self.sessions.begin(sock, uid):
                 time.sleep(forks.BREATH)
 

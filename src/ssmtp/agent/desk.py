@@ -22,10 +22,10 @@ from ssmtp.content import Content
 from ssmtp.conversation import BLOCK, Conversation
 from ssmtp.envelope import Envelope
 from ssmtp.errors import Deferred, Failure, bug
-from ssmtp.intake import Intake
+from ssmtp.intake import Intake, from_blocks
 from ssmtp.message import Message
 from ssmtp.options import Options
-from ssmtp.smtp.events import Verb
+from ssmtp.smtp.events import Event, Verb
 from ssmtp.smtp.paths import Path, from_xtext
 from ssmtp.smtp.reply import Reply
 from ssmtp.smtp.rules import Rules
@@ -38,6 +38,44 @@ NAME_AND_END = 100  # octets of a file in the queue, or a few less
 AT_ONCE = 50  # lines of an answer that are written at once
 
 
+class Ready:
+    """A message that only has to be written into the queue, and what it was made of."""
+
+    __slots__ = (
+        "account",
+        "content",
+        "draft",
+        "envelope",
+        "message",
+        "options",
+        "taken",
+    )
+
+    def __init__(
+        self,
+        taken: Intake,
+        account: direct.Account,
+        options: Options,
+        envelope: Envelope,
+        message: Message,
+        content: Content,
+        draft: Draft,
+    ) -> None:
+        self.taken = taken
+        self.account = account
+        self.options = options
+        self.envelope = envelope
+        self.message = message
+        self.content = content
+        self.draft = draft
+
+    @property
+    def octets(self) -> int:
+        """What its file will have at most: recipients take room, too."""
+        head = len(queuefile.render_head(self.draft, ""))
+        return head + self.content.size + NAME_AND_END
+
+
 class Desk(Conversation):
     """Takes messages from one user, and answers questions about the queue."""
 
@@ -46,10 +84,14 @@ class Desk(Conversation):
         "drained",
         "full",
         "hall",
+        "held",
         "notice",
         "poll",
         "said",
+        "size",
         "sock",
+        "trouble",
+        "unsaid",
         "until",
     )
 
@@ -69,10 +111,23 @@ class Desk(Conversation):
         self.full: Failure | None = None  # why the message that comes is refused
         self.notice = True  # the end of the agent is still to be told
         self.drained = False  # the last read took all that was there
+        self.held: list[bytes] | None = None  # what the lobby has of a message
+        self.size = 0  # of that, in octets
+        self.trouble: Failure | None = None  # why the lobby could not queue it
+        self.unsaid = b""  # what the client did not take at once
         self.poll = select.poll()
         self.poll.register(sock, select.POLLIN)
         self.poll.register(hall.closing, select.POLLIN)
         sock.setblocking(False)
+
+    def resume(self, event: Event | None) -> None:
+        """Go on where the lobby has left off, and hold the session to its end."""
+        self.write(self.unsaid)
+        if self.held is not None:
+            self.message()
+        elif event is not None:
+            self.handle(event)
+        self.run()
 
     # Octets, and how long to wait for them
 
@@ -81,7 +136,7 @@ class Desk(Conversation):
         ready: list[tuple[int, int]] = []
         while True:
             now = time.monotonic()
-            until = self._deadline(now)
+            until = self.deadline(now)
             if now >= until and not ready:
                 return self._late()  # also who never stops talking
             if not (self.drained and self.notice):
@@ -104,7 +159,7 @@ class Desk(Conversation):
                 closing = time.monotonic() + self.hall.grace_seconds
                 self.until = min(self.until or closing, closing)
 
-    def _deadline(self, now: float) -> float:
+    def deadline(self, now: float) -> float:
         """Return until when something has to come: a whole command, but of a message.
 
         A message may come in small pieces, as long as all of it comes in its time.
@@ -136,9 +191,13 @@ class Desk(Conversation):
 
     def sender(self, path: Path) -> None:
         """Refuse mail that there is no room for, before it is sent."""
+        self.hall.admit(*self.coming(path))
+
+    def coming(self, path: Path) -> tuple[int, int]:
+        """Let the time of a message begin; return whose it is, and its size so far."""
         if self.notice:  # else it has been told how long this may go on
             self.until = time.monotonic() + self.hall.message_seconds
-        self.hall.admit(self.caller.uid, int(path.parameters.get("SIZE") or 0))
+        return self.caller.uid, int(path.parameters.get("SIZE") or 0)
 
     def message(self) -> None:
         self.full = None
@@ -147,7 +206,7 @@ class Desk(Conversation):
     def blocks(self) -> Iterator[bytes]:
         """Yield the content; of one that the queue has no room for, the beginning."""
         size, looked = 0, 0
-        for block in super().blocks():
+        for block in self._all_blocks():
             size += len(block)
             if self.full is None and size - looked > OFTEN:
                 looked = size
@@ -158,6 +217,12 @@ class Desk(Conversation):
             if self.full is None:
                 yield block
 
+    def _all_blocks(self) -> Iterator[bytes]:
+        held, self.held = self.held, None
+        yield from held or ()
+        if not self.complete:
+            yield from super().blocks()
+
     def submit(self, taken: Intake) -> str:
         """Put a message into the queue; return the words that say so."""
         if self.full is not None:
@@ -166,14 +231,11 @@ class Desk(Conversation):
         options = self._options()
         account = self.hall.account(self.caller)
         try:
-            envelope, message = direct.prepare(account, options, taken)
-            senders.check(account, self.caller.login, envelope, message)
-            content = message.render(True, True)
-            draft = self._draft(account, envelope, message, options)
-            draft.header = len(content.header)
-            draft.eightbit = content.eightbit
-            with self.hall.place(self.caller.uid, _octets(draft, content)):
-                name = self._queued(draft, content)
+            if self.trouble is not None:
+                raise self._refused(self.trouble)
+            ready = self._ready(taken, account, options)
+            with self.hall.place(self.caller.uid, ready.octets):
+                name = self._queued(ready)
         except Failure as failure:
             self._log_failure(failure, account, options, begun)
             raise
@@ -181,20 +243,44 @@ class Desk(Conversation):
             mistake = bug(error)
             self._log_failure(mistake, account, options, begun)
             raise mistake from error
-        self._log(name, envelope, message, content.size, options, account, taken)
-        if self._wants("XWAIT"):
+        self.log(name, ready)
+        if self.wants("XWAIT"):
             return self._wait(name)
+        return self.queued(name)
+
+    def queued(self, name: str) -> str:
+        """Tell the sender of a message, and return the words that say it is queued."""
         self.hall.link.new(name)
         return f"queued as {name}"
 
-    def _queued(self, draft: Draft, content: Content) -> str:
-        try:
-            return self.hall.queue.add(draft, content.blocks())
-        except NoSpace as full:
-            words = full.sentence()
-            raise Deferred(words, reply=Reply(452, [f"4.3.1 {words}"])) from full
+    def ready(self, account: direct.Account) -> Ready:
+        """Prepare the message that the lobby holds, all of it; raises `Failure`."""
+        taken = from_blocks(b"", self.held or ())
+        return self._ready(taken, account, self._options())
 
-    def _wants(self, keyword: str) -> bool:
+    def _ready(self, taken: Intake, account: direct.Account, options: Options) -> Ready:
+        envelope, message = direct.prepare(account, options, taken)
+        senders.check(account, self.caller.login, envelope, message)
+        content = message.render(True, True)
+        draft = self._draft(account, envelope, message, options)
+        draft.header = len(content.header)
+        draft.eightbit = content.eightbit
+        return Ready(taken, account, options, envelope, message, content, draft)
+
+    def _queued(self, ready: Ready) -> str:
+        try:
+            return self.hall.queue.add(ready.draft, ready.content.blocks())
+        except NoSpace as full:
+            raise self._refused(full) from full
+
+    def _refused(self, trouble: Failure) -> Failure:
+        if not isinstance(trouble, NoSpace):
+            return trouble
+        words = trouble.sentence()
+        return Deferred(words, reply=Reply(452, [f"4.3.1 {words}"]))
+
+    def wants(self, keyword: str) -> bool:
+        """Whether MAIL had this parameter."""
         transaction = self.session.transaction
         return transaction is not None and keyword in transaction.sender.parameters
 
@@ -279,33 +365,26 @@ class Desk(Conversation):
 
     # The log
 
-    def _log(
-        self,
-        name: str,
-        envelope: Envelope,
-        message: Message,
-        size: int,
-        options: Options,
-        account: direct.Account,
-        taken: Intake,
-    ) -> None:
+    def log(self, name: str, ready: Ready, pages: journal.Pages | None = None) -> None:
+        """Log that a message was queued; with `pages` its line waits there."""
         transaction = self.session.transaction
         assert transaction is not None
         notes = from_xtext(transaction.sender.parameters.get("XNOTES") or "")
         repairs = [notes] if notes else []
-        repairs += taken.notes
-        repairs += message.notes
+        repairs += ready.taken.notes
+        repairs += ready.message.notes
         try:
             journal.queued(
                 name,
-                envelope=envelope,
-                message_id=message.message_id,
+                envelope=ready.envelope,
+                message_id=ready.message.message_id,
                 login=self.caller.login,
                 uid=self.caller.uid,
-                size=size,
-                tag=options.log_tag,
+                size=ready.content.size,
+                tag=ready.options.log_tag,
                 repairs=repairs,
-                log_file=account.config.log_file,
+                log_file=ready.account.config.log_file,
+                pages=pages,
             )
         except Exception:
             pass  # the message is queued, and that is what must be said
@@ -343,8 +422,3 @@ class Desk(Conversation):
             self.session.reply(451, "4.3.0", failure.sentence())
         else:
             self.session.reply(250, "2.0.0", "ok")
-
-
-def _octets(draft: Draft, content: Content) -> int:
-    """Return what a message's file will have at most: recipients take room, too."""
-    return len(queuefile.render_head(draft, "")) + content.size + NAME_AND_END

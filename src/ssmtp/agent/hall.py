@@ -12,7 +12,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ssmtp import direct
 from ssmtp.accounts import Caller
@@ -42,6 +42,10 @@ SECRETS = (
 Stamp = tuple[object, ...]
 # Called with the id of a message, and what tells that nobody waits any more.
 Asks = Callable[[str, Callable[[], bool]], Word]
+
+
+class Unknown(Exception):
+    """A name of which nobody can tell at once whether a user has it."""
 
 
 class Hall:
@@ -81,7 +85,8 @@ class Hall:
         self.mistake: str | None = None  # in the configuration as it is now
         self._site = _without_secrets(direct.site(path))
         self._stamp = self._files()
-        self._accounts: dict[int, tuple[direct.Account, float]] = {}
+        self._accounts: dict[int, tuple[direct.Account, direct.Account, float]] = {}
+        self._callers: dict[int, tuple[Caller, float]] = {}
         self._tally = tally or Tally()
         queue.share(self._tally)
         self._limits = Limits(self._site.config, self._tally)
@@ -102,15 +107,38 @@ class Hall:
             self._renew()
             now = time.monotonic()
             known = self._accounts.get(caller.uid)
-            if known is not None and now < known[1]:
+            if known is not None and now < known[2]:
                 return known[0]
             site = self._site
         # Outside of the lock: a directory of users may take its time.
         account = direct.account_of(site, caller)
+        names = account.names.asking(_ask_nobody)
+        quick = direct.Account(account.config, account.identity, names)
         with self._lock:
             if self._site is site:
-                self._accounts[caller.uid] = (account, now + FRESH)
+                self._accounts[caller.uid] = (account, quick, now + FRESH)
         return account
+
+    def known_account(self, caller: Caller) -> direct.Account | None:
+        """Return what `account` has found for a user, if that was lately.
+
+        It asks nobody about users: where `account` would, `Unknown` is raised.
+        """
+        with self._lock:
+            known = self._accounts.get(caller.uid)
+        return known[1] if known is not None and time.monotonic() < known[2] else None
+
+    def caller(self, uid: int) -> Caller | None:
+        """Return a user of whom was `told` lately."""
+        with self._lock:
+            self._renew()
+            known = self._callers.get(uid)
+        return known[0] if known is not None and time.monotonic() < known[1] else None
+
+    def told(self, caller: Caller) -> None:
+        """Remember for a while who a user is."""
+        with self._lock:
+            self._callers[caller.uid] = (caller, time.monotonic() + FRESH)
 
     def enter(self, uid: int) -> str:
         """Count a connection in; return why it is not to be, or nothing."""
@@ -134,6 +162,15 @@ class Hall:
                 raise
             self._admit(uid, size)
 
+    def admits(self, uid: int, size: int) -> bool:
+        """Do as `admit`, if that takes no time; False, and nothing done, otherwise."""
+        try:
+            self._limits.room(uid, *self.queue.usage(uid, fresh=False), size)
+            self._limits.message(uid, time.monotonic())
+        except Deferred:
+            return False
+        return True
+
     def _admit(self, uid: int, size: int) -> None:
         self.room(uid, size)
         self._limits.message(uid, time.monotonic())
@@ -153,16 +190,23 @@ class Hall:
         Of those that come at the same time, none takes the place of another.
         """
         try:
-            self._come(uid, size)
+            self.come(uid, size)
         except Deferred:
             self.queue.usage(uid)  # as in `room`, without a place: it may take a while
-            self._come(uid, size)
+            self.come(uid, size)
         try:
             yield
         finally:
             self._tally.go(uid, size)
 
-    def _come(self, uid: int, size: int) -> None:
+    def gone(self, places: Iterable[tuple[int, int]]) -> None:
+        """Give up places that were kept by `come`, of users and sizes."""
+        with self._tally.together():
+            for uid, size in places:
+                self._tally.go(uid, size)
+
+    def come(self, uid: int, size: int) -> None:
+        """Keep a place until it is `gone`; raises `Deferred` if there seems none."""
         added = self._tally.come(uid, size)
         try:
             usage = self.queue.usage(uid, fresh=False, added=added)
@@ -263,6 +307,7 @@ class Hall:
             return False
         self._stamp = stamp
         self._accounts.clear()
+        self._callers.clear()
         try:
             site = direct.site(self.path)
             check_mailhubs(bool(self.config.mailhubs), site.config)
@@ -278,6 +323,10 @@ class Hall:
         self._site = _without_secrets(site)
         self._limits.config = self._site.config
         return True
+
+
+def _ask_nobody(name: str) -> int | None:
+    raise Unknown(name)
 
 
 def _held(name: str) -> Word:

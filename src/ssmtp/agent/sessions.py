@@ -1,4 +1,7 @@
-"""The sessions that one process of the acceptor holds: a thread for each connection."""
+"""The sessions that one process of the acceptor holds, most of them in its `lobby`.
+
+A thread looks up who calls, unless that is known, and holds what is not for the lobby.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from ssmtp.agent import aside
 from ssmtp.agent.answers import VERBS
 from ssmtp.agent.desk import Desk
 from ssmtp.agent.hall import Hall
-from ssmtp.errors import bug
+from ssmtp.agent.lobby import Lobby
+from ssmtp.errors import Failure, bug
+from ssmtp.smtp.events import Event
 from ssmtp.smtp.rules import EXTENSIONS, Rules
 
 STACK = 256 * 1024  # octets, for each connection
@@ -25,13 +30,49 @@ class Sessions:
 
     def __init__(self, hall: Hall, left: Callable[[int], None]) -> None:
         self.hall = hall
+        self.lobby = Lobby(hall, self._go_on, left, tell)
         self.threads: set[threading.Thread] = set()
         self._left = left
         threading.stack_size(STACK)
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.lobby) + len(self.threads)
+
     def begin(self, sock: socket.socket, uid: int) -> bool:
         """Hold the session of a connection; False, and it is closed, without room."""
-        thread = threading.Thread(target=self._receive, args=(sock, uid), daemon=True)
+        caller = self.hall.caller(uid)
+        if caller is not None and self.lobby.enter(sock, self._rules(sock), caller):
+            return True
+        return self._start(lambda: self._receive(sock, uid), sock, uid)
+
+    def end(self) -> None:
+        """Let all come to their end, and wait for that as long as the hall allows."""
+        self.hall.close()
+        until = time.monotonic() + self.hall.grace_seconds + 1
+        self.lobby.join(max(0.0, until - time.monotonic()))
+        for thread in list(self.threads):
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _start(self, hold: Callable[[], bool], sock: socket.socket, uid: int) -> bool:
+        """Have a thread hold a session, unless that says the lobby does."""
+
+        def run() -> None:
+            elsewhere = False
+            try:
+                elsewhere = hold()
+            except OSError:
+                pass  # the client is gone
+            except Exception as error:  # a mistake of ours ends no other session
+                tell(bug(error).what)
+            finally:
+                self.threads.discard(threading.current_thread())
+                if not elsewhere:
+                    # Before the client sees the end: the next one may be its own.
+                    self._left(uid)
+                    sock.close()
+
+        thread = threading.Thread(target=run, daemon=True)
         self.threads.add(thread)
         try:
             thread.start()
@@ -43,34 +84,38 @@ class Sessions:
             return False
         return True
 
-    def end(self) -> None:
-        """Let all come to their end, and wait for that as long as the hall allows."""
-        self.hall.close()
-        until = time.monotonic() + self.hall.grace_seconds + 1
-        for thread in list(self.threads):
-            thread.join(max(0.0, until - time.monotonic()))
+    def _receive(self, sock: socket.socket, uid: int) -> bool:
+        try:
+            caller = _caller(uid)
+        except OSError as error:
+            refuse(sock, f"nobody can tell who you are: {error.strerror}")
+            return False
+        self._remember(caller)
+        rules = self._rules(sock)
+        if self.lobby.enter(sock, rules, caller):
+            return True
+        Desk(self.hall, sock, rules, caller).run()
+        return False
 
-    def _receive(self, sock: socket.socket, uid: int) -> None:
-        with sock:
-            try:
-                unix = sock.family == socket.AF_UNIX
-                try:
-                    caller = _caller(uid)
-                except OSError as error:
-                    refuse(sock, f"nobody can tell who you are: {error.strerror}")
-                    return
-                rules = self._rules(unix)
-                Desk(self.hall, sock, rules, caller).run()
-            except OSError:
-                pass  # the client is gone
-            except Exception as error:  # a mistake of ours ends no other session
-                tell(bug(error).what)
-            finally:
-                # Before the client sees the end: the next connection may be its own.
-                self.threads.discard(threading.current_thread())
-                self._left(uid)
+    def _remember(self, caller: Caller) -> None:
+        """Let the lobby know what it asks nobody for."""
+        self.hall.told(caller)
+        try:
+            self.hall.account(caller)
+        except Failure:
+            pass  # whoever has a message is told
 
-    def _rules(self, unix: bool) -> Rules:
+    def _go_on(self, desk: Desk, event: Event | None) -> None:
+        """Have a thread go on with a session that the lobby does not hold any more."""
+
+        def hold() -> bool:
+            desk.resume(event)
+            return False
+
+        self._start(hold, desk.sock, desk.caller.uid)
+
+    def _rules(self, sock: socket.socket) -> Rules:
+        unix = sock.family == socket.AF_UNIX
         self.hall.renew()
         return Rules(
             os.uname().nodename,

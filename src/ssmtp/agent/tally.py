@@ -6,12 +6,14 @@ dies with its holder. Times are those of CLOCK_MONOTONIC, the same for all of th
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from ssmtp.agent import forks
@@ -39,7 +41,7 @@ class Tally:
     def __init__(self, *, shared: bool = False) -> None:
         """`shared` says that processes forked from here on count in it, too."""
         self._table = mmap.mmap(-1, _BEGIN + USERS * _ROW.size)
-        self._lock = _Shared() if shared else threading.Lock()
+        self._lock = _Shared() if shared else threading.RLock()
         self._places: dict[int, int] = {}
         self._mine = _COMING
 
@@ -52,6 +54,12 @@ class Tally:
                 pids[number] = os.getpid()
                 _PIDS.pack_into(self._table, _USED.size, *pids)
                 self._mine = _COMING + 2 * (1 + number)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Lock the table once for all that is counted within."""
+        with self._lock:
+            yield
 
     def take(self, uid: int, now: float, most: int) -> bool:
         """Take one of `most` tokens, which come back within a minute, if there is one.
@@ -74,7 +82,15 @@ class Tally:
             self._write(at, row, _ADDED, row[_ADDED] + 1, row[_ADDED + 1] + octets)
 
     def added(self, uid: int) -> tuple[int, int]:
-        """Return how many messages and octets were added for a user, ever."""
+        """Return how many messages and octets were added for a user, ever.
+
+        What is just being added may count, or not.
+        """
+        at = self._places.get(uid, 0)
+        if at:
+            row = _ROW.unpack_from(self._table, at)
+            if row[0] == uid:
+                return row[_ADDED:_COMING]
         with self._lock:
             return self._row(uid)[1][_ADDED:_COMING]
 
@@ -165,14 +181,17 @@ class _Shared:
     """
 
     def __init__(self) -> None:
-        self._threads = threading.Lock()
+        self._threads = threading.RLock()
+        self._depth = 0
         self._file = os.memfd_create("tally", os.MFD_CLOEXEC)
         self._hung = False
 
     def __enter__(self) -> None:
         self._threads.acquire()
         try:
-            self._hung = not self._taken(0.0 if self._hung else PATIENCE)
+            if not self._depth:
+                self._hung = not self._taken(0.0 if self._hung else PATIENCE)
+            self._depth += 1
         except BaseException:
             self._threads.release()
             raise
@@ -191,8 +210,10 @@ class _Shared:
                 time.sleep(GLANCE)
 
     def __exit__(self, *_: object) -> None:
+        self._depth -= 1
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            if not self._depth:
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
         except OSError:
             pass  # the next one gives it back
         finally:

@@ -5,6 +5,11 @@ directory has been synchronised too. The last step is shared (*group commit*): w
 comes while one `fsync` is running waits for the next one, and one thread does that for
 all who wait. Each still returns only after an `fsync` that began behind its own change.
 
+Files that are published at the same time share all steps where the file system makes
+changes durable in their order (`space.order`): their content is written, and waited
+for, they get their names, and then one `fsync` has all of that durable. To synchronise
+each of them would have the disk finish its work as often.
+
 Here a directory that cannot be synchronised is an error: what is not durable must not
 be acknowledged. A failing `fsync` is never tried again.
 """
@@ -15,7 +20,7 @@ import errno
 import os
 import threading
 
-from ssmtp.spool import durable
+from ssmtp.spool import durable, space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +42,22 @@ class _Round:
         self.gates: list[threading.Lock] = []
 
 
+class NewFile:
+    """A file that is to have a name; `error` says why it never will.
+
+    `size` is in octets.
+    """
+
+    __slots__ = ("error", "fd", "hidden", "name", "size")
+
+    def __init__(self, fd: int, hidden: str, name: str) -> None:
+        self.fd = fd
+        self.hidden = hidden
+        self.name = name
+        self.size = 0
+        self.error: OSError | None = None
+
+
 class Folder:
     """An open directory; `path` is the name that people are told."""
 
@@ -48,6 +69,7 @@ class Folder:
         self._running = False
         # Such files are given their name by way of /proc.
         self._unnamed = os.path.isdir("/proc/self/fd")
+        self._kept: int | None = None
 
     def close(self) -> None:
         """Close the directory."""
@@ -110,27 +132,64 @@ class Folder:
                 self._running = _wake(self._next.gates)
             _wake(turn.gates)
 
-    def create(self, name: str, fill: Callable[[int], None]) -> None:
-        """Make the new file `name`, 0600, with what `fill` writes, durably.
+    def begin(self, name: str, fill: Callable[[int], int]) -> NewFile:
+        """Begin the new file `name`, 0600, with what `fill` writes: its size.
 
-        Until then the file is locked, so that nobody takes it before its time. Raises
-        OSError, or what `fill` raises; there is no such file then.
+        `publish` has to follow. Until then the file is locked, so that nobody takes it
+        before its time. Raises OSError, or what `fill` raises; there is no such file
+        then.
         """
         fd, hidden = self._begin()
+        file = NewFile(fd, hidden, name)
         try:
-            fill(fd)
-            os.fsync(fd)
-            self._publish(fd, hidden, name)
-            hidden = ""
-            try:
-                self.sync()
-            except BaseException:
-                self._withdraw(name)
-                raise
+            file.size = fill(fd)
+        except BaseException:
+            self._close(file)
+            raise
+        return file
+
+    def publish(self, files: list[NewFile]) -> None:
+        """Give files their names, durably; of those that get none, `error` says why.
+
+        Whatever else is raised, none of them is there then.
+        """
+        try:
+            order = self._order() if len(files) > 1 else space.NO_ORDER
+            _write_back(files, durably=order == space.NO_ORDER)
+            for file in files:
+                if file.error is None:
+                    self._name(file)
+            self._commit([file for file in files if file.error is None], order)
         finally:
-            if hidden:
-                _remove(self.fd, hidden)
-            durable.close(fd)
+            for file in files:
+                self._close(file)
+
+    def _commit(self, files: list[NewFile], order: int) -> None:
+        if not files:
+            return
+        try:
+            if order == space.IN_ORDER:
+                # What it flushes is the disk of the content; the journal may have its
+                # own, and be all that a directory flushes.
+                os.fsync(files[-1].fd)
+            self.sync()
+        except BaseException as error:
+            for file in files:
+                self._withdraw(file.name)
+            if not isinstance(error, OSError):
+                raise
+            for file in files:
+                file.error = error
+
+    def _order(self) -> int:
+        if self._kept is None:
+            self._kept = space.order(self.fd)
+        return self._kept
+
+    def _close(self, file: NewFile) -> None:
+        if file.hidden:
+            _remove(self.fd, file.hidden)
+        durable.close(file.fd)
 
     def _begin(self) -> tuple[int, str]:
         """Open a new, locked file; without a name, if the system can do that."""
@@ -141,18 +200,21 @@ class Folder:
         durable.lock(fd)
         return fd, ""
 
-    def _publish(self, fd: int, hidden: str, name: str) -> None:
-        if hidden:
-            # This could overwrite, but names of messages never come back. A link would
-            # leave two names behind when we are killed before the first one goes.
-            os.rename(hidden, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-            return
+    def _name(self, file: NewFile) -> None:
         try:
-            os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=self.fd)
+            if file.hidden:
+                # This could overwrite, but names of messages never come back. A link
+                # would leave two behind when we are killed before the first one goes.
+                os.rename(
+                    file.hidden, file.name, src_dir_fd=self.fd, dst_dir_fd=self.fd
+                )
+                file.hidden = ""
+            else:
+                os.link(f"/proc/self/fd/{file.fd}", file.name, dst_dir_fd=self.fd)
         except OSError as error:
+            file.error = error
             if error.errno in _NO_LINK:
                 self._unnamed = False  # the next one takes the other way
-            raise
 
     def _withdraw(self, name: str) -> None:
         """Take back what was not made durable: its sender is told that it failed."""
@@ -161,6 +223,21 @@ class Folder:
             os.fsync(self.fd)
         except OSError:
             pass
+
+
+def _write_back(files: list[NewFile], *, durably: bool) -> None:
+    """Have the content of files written; what is not durable then is so by order."""
+    if not durably:
+        for file in files:
+            durable.write_back(file.fd)
+    for file in files:
+        try:
+            if durably:
+                os.fsync(file.fd)
+            else:
+                durable.written(file.fd)
+        except OSError as error:
+            file.error = error
 
 
 def _wake(gates: list[threading.Lock]) -> bool:

@@ -52,7 +52,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ssmtp.spool.commit import Folder
+    from ssmtp.spool.commit import Folder, NewFile
     from ssmtp.spool.queueusage import Ledger
 
 __all__ = ["Claim", "Draft", "Entry", "NoSpace", "Queue", "Recipient", "owner_of"]
@@ -150,27 +150,43 @@ class Queue:
         The blocks are the content in wire form. Raises NoSpace or SystemTrouble, or
         what the blocks raise; then it is not in the queue.
         """
+        file = self.begin(draft, blocks)
+        self.publish([file])
+        if file.error is not None:
+            raise not_queued(file.error) from None
+        return file.name
+
+    def begin(self, draft: Draft, blocks: Iterable[bytes]) -> NewFile:
+        """Begin to put a message into the queue: `publish` has to follow.
+
+        Raises what `add` raises.
+        """
         if not draft.recipients:
             raise ValueError("a message without recipients")
         self.check_room(draft.uid)
         draft.time = draft.time or int(time.time())
         name = queuenames.new_id(draft.time, draft.uid)
-        size = 0
 
-        def fill(fd: int) -> None:
-            nonlocal size
+        def fill(fd: int) -> int:
             size = queuewriter.fill(fd, draft, name, blocks)
             if size > _LARGE:
                 self.check_room(draft.uid)  # what is to stay free is not for this one
+            return size
 
         try:
-            self.queue.create(name, fill)
+            return self.queue.begin(name, fill)
         except queuewriter.BrokenOff as end:
             raise end.error from None
         except OSError as error:
-            raise space.trouble("the message cannot be queued", error) from None
-        self._usage.ledger.add(draft.uid, size)
-        return name
+            raise not_queued(error) from None
+
+    def publish(self, files: list[NewFile]) -> None:
+        """Put messages into the queue, durably, as far as their `error` stays None."""
+        self.queue.publish(files)
+        with self._usage.ledger.together():
+            for file in files:
+                if file.error is None:
+                    self._usage.ledger.add(owner_of(file.name) or 0, file.size)
 
     def check_there(self) -> None:
         """Raise SystemTrouble when a directory was removed: it can take nothing."""
@@ -407,6 +423,11 @@ class Queue:
         with claim:
             claim.note(record)
         return True
+
+
+def not_queued(error: OSError) -> SystemTrouble:
+    """Return the failure that such an error is for a message on its way in."""
+    return space.trouble("the message cannot be queued", error)
 
 
 def _of_user(items: Iterator[os.DirEntry[str]], uid: int | None) -> Iterator[str]:

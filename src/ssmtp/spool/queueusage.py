@@ -7,18 +7,22 @@ but for reports, and files are counted when somebody comes to a limit, not befor
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from typing import Protocol
 
     Counts = dict[int, tuple[int, int]]
 
     class Ledger(Protocol):
         """Messages and octets that were ever added, by user."""
+
+        def together(self) -> AbstractContextManager[None]: ...
 
         def add(self, uid: int, octets: int) -> None: ...
 
@@ -40,8 +44,14 @@ class OwnLedger:
     """The ledger of a process that shares none."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._of: Counts = {}
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Lock it once for all that is counted within."""
+        with self._lock:
+            yield
 
     def add(self, uid: int, octets: int) -> None:
         """Count a message."""

@@ -18,6 +18,9 @@ _REMOTE = frozenset(
     "9p afs beegfs ceph cifs coda gfs2 glusterfs gpfs lustre ncpfs nfs nfs4 ocfs2 "
     "orangefs pvfs2 smb2 smb3 smbfs".split()
 )
+# What `order` returns.
+NO_ORDER, IN_ORDER, ON_ONE_DISK = range(3)
+
 _FUSE_BUT_LOCAL = frozenset(("fuseblk", "fuse.fuse-overlayfs"))
 
 
@@ -79,6 +82,37 @@ def filesystem(fd: int) -> str:
     except (OSError, ValueError, IndexError):
         pass
     return ""
+
+
+def order(fd: int) -> int:
+    """Return what one `fsync` makes durable of all that was done before.
+
+    NO_ORDER: nothing, as far as it is known here. IN_ORDER: on ext4 with a journal,
+    whatever was changed before what is synchronised, also other files and names; and
+    content, if it was written already, by one `fsync` of such a file. ON_ONE_DISK: the
+    same by one of a directory, for the journal lies among the rest and flushes it.
+    The kernel tells that in /sys, and by the name of the journal's thread.
+    """
+    try:
+        device = os.fstat(fd).st_dev
+    except OSError:
+        return NO_ORDER
+    number = f"{os.major(device)}:{os.minor(device)}"
+    name = os.path.basename(os.path.realpath(f"/sys/dev/block/{number}"))
+    thread = _line(f"/sys/fs/ext4/{name}/journal_task")
+    if not thread.isdigit():  # no ext4, or no journal
+        return NO_ORDER
+    # With a disk of its own the journal has no number of an inode behind its name.
+    inside = _line(f"/proc/{thread}/comm").startswith(f"jbd2/{name}-")
+    return ON_ONE_DISK if inside else IN_ORDER
+
+
+def _line(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.readline(80).strip().decode("ascii", "replace")
+    except OSError:
+        return ""
 
 
 def mount(fd: int) -> bytes:
