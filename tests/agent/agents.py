@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ssmtp.agent.acceptor import Acceptor
 from ssmtp.spool.queue import Entry, Queue
 
 ROOT = Path(__file__).parents[2]
@@ -293,3 +294,29 @@ def scripted(*replies: str) -> Callable[[Peer], None]:
             peer.stream.readline()  # QUIT
 
     return act
+
+
+@contextlib.contextmanager
+def inside(
+    box: Box,
+    idle_seconds: float = 300.0,
+    message_seconds: float = 900.0,
+    grace_seconds: float = 5.0,
+) -> Iterator[Acceptor]:
+    """An acceptor in this process, with clocks of its own."""
+    acceptor = Acceptor(
+        str(box.own),
+        str(box.socket),
+        str(box.spool),
+        idle_seconds=idle_seconds,
+        message_seconds=message_seconds,
+        grace_seconds=grace_seconds,
+    )
+    thread = threading.Thread(target=acceptor.serve)
+    thread.start()
+    try:
+        yield acceptor
+    finally:
+        acceptor.stop()
+        thread.join(20)
+        acceptor.close()

@@ -28,37 +28,11 @@ from ssmtp.agent.answers import CHANGES_MOST, PACE
 from ssmtp.errors import AuthRefused, ConfigError, SystemTrouble, UsageError
 from ssmtp.spool import queuerecords
 from ssmtp.spool.queue import Draft, Recipient
-from tests.agent.agents import PYTHON, ROOT, STRANGERS, Box, Peer
+from tests.agent.agents import PYTHON, ROOT, STRANGERS, Box, Peer, inside
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root: other users")
 ALICE, BOB = STRANGERS
 TGKILL = {"x86_64": 234, "aarch64": 131, "riscv64": 131}.get(platform.machine())
-
-
-@contextlib.contextmanager
-def inside(
-    box: Box,
-    idle_seconds: float = 300.0,
-    message_seconds: float = 900.0,
-    grace_seconds: float = 5.0,
-):
-    """An acceptor in this process, with clocks of its own."""
-    acceptor = Acceptor(
-        str(box.own),
-        str(box.socket),
-        str(box.spool),
-        idle_seconds=idle_seconds,
-        message_seconds=message_seconds,
-        grace_seconds=grace_seconds,
-    )
-    thread = threading.Thread(target=acceptor.serve)
-    thread.start()
-    try:
-        yield acceptor
-    finally:
-        acceptor.stop()
-        thread.join(20)
-        acceptor.close()
 
 
 def test_greeting(agent):

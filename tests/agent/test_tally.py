@@ -8,6 +8,8 @@ import os
 import signal
 import threading
 
+import pytest
+
 from ssmtp.agent.tally import MINUTE, USERS, Tally
 
 ALICE, BOB = 1001, 1002
@@ -201,3 +203,22 @@ def test_no_locks_left(monkeypatch):
     tally.add(ALICE, 2)
 
     assert (2, 3) == tally.added(ALICE)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_counted_together(shared):
+    """What is counted in one go is there for others when all of it is."""
+    tally = Tally(shared=shared)
+    tally.add(ALICE, 1)
+    found: list[tuple[int, int]] = []
+    other = threading.Thread(target=lambda: found.append(tally.come(ALICE, 0)))
+    with tally.together():
+        tally.add(ALICE, 5)
+        other.start()
+        other.join(0.05)
+        tally.add(ALICE, 7)
+        tally.go(ALICE, 0)
+    other.join(10)
+
+    assert [(3, 13)] == found
+    assert (3, 13) == tally.added(ALICE)

@@ -36,14 +36,14 @@ def mounted(path: Path, *arguments: str | Path) -> Iterator[Path]:
         subprocess.run(["umount", path], check=True)
 
 
-def make(kind: str, image: Path) -> None:
+def make(kind: str, image: Path, *how: str) -> None:
     """Make a file system in an image; raises OSError saying why not."""
     size, command = KINDS[kind]
     with image.open("wb") as file:
         file.truncate(size << 20)
     if shutil.which(command[0]) is None:
         raise OSError(f"{command[0]} is not installed")
-    done = subprocess.run([*command, image], capture_output=True, text=True)
+    done = subprocess.run([*command, *how, image], capture_output=True, text=True)
     if done.returncode:
         raise OSError(f"{command[0]}: {done.stderr.strip()}")
 

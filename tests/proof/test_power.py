@@ -7,6 +7,7 @@ nothing of what is still in memory. Each copy is mounted when the program has en
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from ssmtp.spool import space
 from tests.proof import disks
 from tests.proof.conftest import LONG, sample
 from tests.proof.promises import (
@@ -64,6 +66,30 @@ class Disk:
                 self.copy(self.path / f"{verb}{at}")
                 for at, _ in enumerate(stage.step(verb))
             ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "how", "order"),
+    [
+        ("ext4", [], space.ON_ONE_DISK),
+        ("ext4", ["-O", "^has_journal"], space.NO_ORDER),
+        ("xfs", [], space.NO_ORDER),
+        ("btrfs", [], space.NO_ORDER),
+    ],
+)
+def test_order_of_a_disk(
+    tmp_path: Path, need: Callable[[str], None], kind: str, how: list[str], order: int
+) -> None:
+    """What the kernel tells of a file system is understood."""
+    need(disks.image_trouble(kind))
+    disk = Disk(tmp_path / "disk", kind, way="tmpfile")
+    disks.make(kind, disk.image, *how)
+    with disk.on() as stage:
+        fd = os.open(stage.spool.parent, os.O_RDONLY)
+        found = space.order(fd)
+        os.close(fd)
+
+    assert order == found
 
 
 @pytest.mark.parametrize("kind", disks.KINDS)

@@ -497,3 +497,41 @@ def test_lines_of_many_threads_stay_whole(lasting, tmp_path):
     assert {f" id={one} ".encode() for one in wanted} == {
         b" id=%s " % line.partition(b" id=")[2].partition(b" ")[0] for line in heard
     }
+
+
+def test_lines_of_a_file_that_are_written_together(tmp_path):
+    """What is kept for several files comes to each of them whole, and once."""
+    pages = journal.Pages()
+    names = ["1", "2", "3"]
+    files = {"1": "a", "2": "b", "3": "a"}
+    for name in names:
+        journal.queued(
+            name,
+            envelope=envelope(),
+            message_id="<1@box>",
+            login="bob",
+            uid=1000,
+            size=1,
+            log_file=str(tmp_path / files[name]),
+            pages=pages,
+        )
+    before = list(tmp_path.iterdir())
+    said = [pages.write(), pages.write()]
+    found = {
+        path.name: [json.loads(line)["id"] for line in path.read_text().splitlines()]
+        for path in tmp_path.iterdir()
+    }
+
+    assert [] == before
+    assert ["", ""] == said
+    assert {"a": ["1", "3"], "b": ["2"]} == found
+
+
+def test_lines_that_cannot_be_written(tmp_path):
+    """A file that cannot be written is told, and costs the others nothing."""
+    pages = journal.Pages()
+    pages.add(str(tmp_path / "no" / "a"), b"x")
+    pages.add(str(tmp_path / "b"), b"y")
+
+    assert "could not be written" in pages.write()
+    assert b"y" == (tmp_path / "b").read_bytes()

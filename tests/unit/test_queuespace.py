@@ -179,3 +179,28 @@ def test_the_kind_of_a_file_system_is_known(path: str, kind: str) -> None:
         assert kind == space.filesystem(fd)
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("task", "thread", "order"),
+    [
+        ("", "", space.NO_ORDER),  # no ext4, or no /sys
+        ("<none>", "", space.NO_ORDER),  # no journal
+        ("77", "jbd2/sda1-8", space.ON_ONE_DISK),
+        ("77", "jbd2/sda1", space.IN_ORDER),  # a disk of its own
+        ("77", "jbd2/sda10-8", space.IN_ORDER),  # somebody else
+        ("0", "", space.IN_ORDER),  # in a container nobody is to be seen
+    ],
+)
+def test_order(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task: str, thread: str, order: int
+) -> None:
+    """Only what is known to keep an order is relied upon."""
+    lines = {"/sys/fs/ext4/sda1/journal_task": task, "/proc/77/comm": thread}
+    monkeypatch.setattr(os.path, "realpath", lambda path: "/sys/devices/x/sda1")
+    monkeypatch.setattr(space, "_line", lambda path: lines.get(path, ""))
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        assert order == space.order(fd)
+    finally:
+        os.close(fd)

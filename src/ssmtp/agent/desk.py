@@ -231,8 +231,9 @@ class Desk(Conversation):
         options = self._options()
         account = self.hall.account(self.caller)
         try:
-            if self.trouble is not None:
-                raise self._refused(self.trouble)
+            trouble, self.trouble = self.trouble, None
+            if trouble is not None:
+                raise self._refused(trouble)
             ready = self._ready(taken, account, options)
             with self.hall.place(self.caller.uid, ready.octets):
                 name = self._queued(ready)

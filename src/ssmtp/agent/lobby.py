@@ -24,6 +24,7 @@ from collections.abc import Callable
 
 from ssmtp import journal
 from ssmtp.accounts import Caller
+from ssmtp.agent import forks
 from ssmtp.agent.desk import RESTARTED, Desk, Ready
 from ssmtp.agent.hall import Hall
 from ssmtp.errors import bug
@@ -46,7 +47,7 @@ TOGETHER = 64  # messages that are queued together at most
 MOMENT = 1  # millisecond for which the disk waits for who is coming
 RECENT = 0.005  # seconds since he was told to go on
 LINGER = 0.005  # seconds at most until a message is queued: others are just coming
-STUCK = 1.0  # seconds that the disk may take
+STUCK = 0.1  # seconds after which nobody more waits for the disk here
 
 # Called with a session that needs a thread, and the event it is to begin with.
 Aside = Callable[[Desk, "Event | None"], None]
@@ -84,7 +85,8 @@ class Lobby:
         self._tell = tell
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._ended = False
+        self._closing = False  # the agent ends
+        self._ended = False  # nobody is here any more
         self._new: deque[Desk] = deque()
         self._desks: dict[int, Desk] = {}
         self._messages: list[Waiting] = []
@@ -111,10 +113,10 @@ class Lobby:
             if self._ended or self.stuck or not self._begun():
                 return False
             self._new.append(Desk(self.hall, sock, rules, caller))
-        try:
-            os.write(self._waker, b"!")
-        except BlockingIOError:
-            pass  # it is awake
+            try:
+                os.write(self._waker, b"!")
+            except BlockingIOError:
+                pass  # it is awake
         return True
 
     def join(self, seconds: float) -> None:
@@ -146,18 +148,30 @@ class Lobby:
         return True
 
     def _run(self) -> None:
-        while not self._ended:
-            self._hear()
-            self._queue()
-        with self._lock:  # nobody comes any more
+        try:
+            while not self._closing:
+                self._turn()
+        except Exception as error:  # a mistake of ours costs no session
+            self._tell(bug(error).what)
+        with self._lock:
+            self._ended = True  # nobody comes any more
             self._welcome()
         for desk in list(self._desks.values()):
-            if desk.session.transaction is None:
+            if self._closing and desk.session.transaction is None:
                 self._dismiss(desk, RESTARTED)
             else:
                 self._give_away(desk, None)
         os.close(self._woken)
         os.close(self._waker)
+
+    def _turn(self) -> None:
+        try:
+            self._hear()
+        except OSError as error:
+            if error.errno not in forks.SHORT:
+                raise
+            time.sleep(forks.BREATH)
+        self._queue()
 
     # Clients
 
@@ -171,12 +185,12 @@ class Lobby:
                 if fd == self._woken:
                     self._welcome()
                 elif fd == self.hall.closing:
-                    self._ended = True
+                    self._closing = True
                 elif fd in self._desks:  # else it has left within this turn
                     self._step(self._desks[fd])
             if len(self._messages) >= TOGETHER or time.monotonic() > until:
                 break
-            ready = self._more() if not self._ended else []
+            ready = self._more() if not self._closing else []
         if now >= self._next:
             self._expire(now)
 
@@ -350,13 +364,20 @@ class Lobby:
         messages, self._messages = self._messages, []
         if not messages:
             return
+        files = [one.file for one in messages]
         self._since = time.monotonic()
-        self.hall.queue.publish([one.file for one in messages])
+        try:
+            self.hall.queue.publish(files)
+        except Exception as error:
+            for one in messages:
+                one.desk.trouble = bug(error)
         self._since = None
         self.hall.gone([(one.desk.caller.uid, one.octets) for one in messages])
         pages = journal.Pages()
         for one in messages:
-            if one.file.error is None:
+            if one.file.error is not None:
+                one.desk.trouble = not_queued(one.file.error)
+            elif one.desk.trouble is None:
                 one.desk.log(one.file.name, one.ready, pages)
         pages.write()
         for one in messages:
@@ -366,13 +387,12 @@ class Lobby:
         desk, file = message.desk, message.file
         heard_no_more = self._waiting.pop(desk.stdin)
         message.ready.taken.body.close()
-        if file.error is not None:
-            desk.trouble = not_queued(file.error)
+        if desk.trouble is not None:
             self._give_away(desk, None)
             return
         desk.held = None
         desk.session.answer(250, "2.0.0", desk.queued(file.name))
         if heard_no_more:
             self._poll.modify(desk.stdin, select.POLLIN)
-        if not self._ended:
+        if not self._closing:
             self._go_on(desk)

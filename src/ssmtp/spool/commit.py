@@ -174,8 +174,7 @@ class Folder:
                 os.fsync(files[-1].fd)
             self.sync()
         except BaseException as error:
-            for file in files:
-                self._withdraw(file.name)
+            self._withdraw(files)
             if not isinstance(error, OSError):
                 raise
             for file in files:
@@ -216,10 +215,11 @@ class Folder:
             if error.errno in _NO_LINK:
                 self._unnamed = False  # the next one takes the other way
 
-    def _withdraw(self, name: str) -> None:
+    def _withdraw(self, files: list[NewFile]) -> None:
         """Take back what was not made durable: its sender is told that it failed."""
+        for file in files:
+            _remove(self.fd, file.name)
         try:
-            os.unlink(name, dir_fd=self.fd)
             os.fsync(self.fd)
         except OSError:
             pass

@@ -1,0 +1,178 @@
+"""Files that get their names together: who has one is durable, the others are not."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from ssmtp.spool import durable, space
+from ssmtp.spool.commit import Folder, NewFile
+
+
+@pytest.fixture
+def folder(tmp_path: Path):
+    folder = Folder(os.open(tmp_path, os.O_RDONLY), str(tmp_path))
+    yield folder
+    folder.close()
+
+
+@pytest.fixture
+def order(monkeypatch: pytest.MonkeyPatch):
+    """Let the file system keep this order."""
+    return lambda kept: monkeypatch.setattr(space, "order", lambda fd: kept)
+
+
+class Synchronised:
+    """Notes what is synchronised, and fails for some."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fds: list[int] = []
+        self.failing: dict[int, BaseException] = {}
+        real = os.fsync
+
+        def fsync(fd: int) -> None:
+            self.fds.append(fd)
+            if fd in self.failing:
+                raise self.failing[fd]
+            real(fd)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.fixture
+def synchronised(monkeypatch: pytest.MonkeyPatch) -> Synchronised:
+    return Synchronised(monkeypatch)
+
+
+def begun(folder: Folder, *names: str) -> list[NewFile]:
+    def begin(name: str) -> NewFile:
+        return folder.begin(name, lambda fd: os.write(fd, name.encode()))
+
+    return [begin(name) for name in names]
+
+
+def there(folder: Folder) -> dict[str, str]:
+    names = os.listdir(folder.path)
+    return {name: Path(folder.path, name).read_text() for name in names}
+
+
+@pytest.mark.parametrize(
+    ("kept", "files"),
+    [(space.NO_ORDER, [0, 1, 2]), (space.IN_ORDER, [2]), (space.ON_ONE_DISK, [])],
+)
+def test_what_is_synchronised(folder, order, synchronised, kept, files):
+    """Each file, the last one or none, as the file system wants it; then the names."""
+    order(kept)
+    made = begun(folder, "a", "b", "c")
+    fds = [file.fd for file in made]
+    folder.publish(made)
+
+    assert [*(fds[number] for number in files), folder.fd] == synchronised.fds
+    assert {"a": "a", "b": "b", "c": "c"} == there(folder)
+    assert [1, 1, 1] == [file.size for file in made]
+    assert [None] * 3 == [file.error for file in made]
+
+
+@pytest.mark.parametrize("kept", [space.NO_ORDER, space.ON_ONE_DISK])
+def test_one_alone(folder, order, synchronised, kept):
+    """A single file is synchronised before it has its name, everywhere."""
+    order(kept)
+    [file] = begun(folder, "a")
+    fd = file.fd
+    folder.publish([file])
+
+    assert [fd, folder.fd] == synchronised.fds
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_name_that_is_taken(folder, order, hidden):
+    """One that gets no name leaves the others theirs, and nothing of itself."""
+    order(space.ON_ONE_DISK)
+    os.mkdir(Path(folder.path, "b"))
+    folder._unnamed = not hidden
+    made = begun(folder, "a", "b", "c")
+    folder.publish(made)
+    os.rmdir(Path(folder.path, "b"))
+
+    assert {"a": "a", "c": "c"} == there(folder)
+    assert [None, None] == [made[0].error, made[2].error]
+    assert isinstance(made[1].error, OSError)
+
+
+@pytest.mark.parametrize("kept", [space.NO_ORDER, space.IN_ORDER])
+def test_content_that_cannot_be_written(folder, order, monkeypatch, kept):
+    """What the disk does not take of one file is told of this one."""
+    order(kept)
+    made = begun(folder, "a", "b", "c")
+    bad = made[1].fd
+    written = "fsync" if kept == space.NO_ORDER else "written"
+    place = os if kept == space.NO_ORDER else durable
+    real = getattr(place, written)
+
+    def fail(fd: int) -> None:
+        if fd == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr(place, written, fail)
+    folder.publish(made)
+
+    assert {"a": "a", "c": "c"} == there(folder)
+    assert made[1].error is not None
+    assert errno.EIO == made[1].error.errno
+
+
+@pytest.mark.parametrize("kept", [space.IN_ORDER, space.ON_ONE_DISK])
+def test_names_that_are_not_durable(folder, order, synchronised, kept):
+    """When the directory cannot be synchronised none of them is there."""
+    order(kept)
+    made = begun(folder, "a", "b")
+    synchronised.failing[folder.fd] = OSError(errno.EIO, "Input/output error")
+    folder.publish(made)
+
+    assert {} == there(folder)
+    assert [errno.EIO] * 2 == [file.error.errno for file in made if file.error]
+
+
+def test_interrupted(folder, order, synchronised):
+    """Who is interrupted has queued nothing, and keeps nothing open."""
+    order(space.ON_ONE_DISK)
+    before = sorted(os.listdir("/proc/self/fd"))
+    made = begun(folder, "a", "b")
+    synchronised.failing[folder.fd] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        folder.publish(made)
+
+    assert {} == there(folder)
+    assert before == sorted(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EPERM, errno.EINTR])
+def test_where_nothing_can_be_waited_for(tmp_path, monkeypatch, synchronised, number):
+    """A file whose content cannot be waited for is synchronised."""
+
+    def refuse(fd: int, *_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "ioctl", refuse)
+    with (tmp_path / "file").open("wb") as file:
+        durable.written(file.fileno())
+
+        assert [file.fileno()] == synchronised.fds
+
+
+def test_a_disk_that_does_not_take_it(tmp_path, monkeypatch, synchronised):
+    """An error of the disk is one, and is not tried away."""
+
+    def fail(fd: int, *_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "ioctl", fail)
+    with (tmp_path / "file").open("wb") as file, pytest.raises(OSError, match="Input"):
+        durable.written(file.fileno())
+
+    assert [] == synchronised.fds
