@@ -92,6 +92,7 @@ def test_sockets() -> None:
         "agent/link.py",
         "agent/listening.py",
         "agent/mate.py",
+        "agent/lobby.py",
         "agent/sessions.py",
         "agent/supervise.py",
         "agent/verbs.py",

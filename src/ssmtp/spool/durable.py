@@ -15,7 +15,7 @@ import errno
 import fcntl
 import os
 import stat
-import struct
+import sys
 import time
 
 TYPE_CHECKING = False
@@ -28,7 +28,9 @@ _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 # ioctl(2) about the extents of a file, as most processors number it, and its argument:
 # from the first octet to the last, synchronised before, and none of them listed.
 _FIEMAP = 0xC020660B
-_COUNT_SYNCHRONISED = struct.pack("=QQIIII", 0, 2**64 - 1, 1, 0, 0, 0)
+_COUNT_SYNCHRONISED = (
+    bytes(8) + b"\xff" * 8 + (1).to_bytes(4, sys.byteorder) + bytes(12)
+)
 _NO_FIEMAP = (
     *(errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADR),
     *(errno.ENOSYS, errno.EPERM, errno.EINTR),
