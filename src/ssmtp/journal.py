@@ -81,7 +81,7 @@ def sent(
     uid: int,
     seconds: float | None = None,
     repairs: list[str] | None = None,
-    log_file: str | None = None,
+    log_file: str | Page | None = None,
     tag: str | None = None,
     name: str | None = None,
 ) -> str:
@@ -117,9 +117,8 @@ def queued(
     uid: int,
     size: int,
     repairs: list[str] | None = None,
-    log_file: str | None = None,
+    log_file: str | Page | None = None,
     tag: str | None = None,
-    pages: Pages | None = None,
 ) -> str:
     """Log that the agent has a message in its queue, under `name`."""
     facts = _facts(envelope, message_id, login, uid)
@@ -130,7 +129,7 @@ def queued(
         f"Queued mail for {_shown(facts['from'])} uid={uid} username={_shown(login)}"
     )
     names = ("id", "msgid", "size", "repairs")
-    return _both("queued", begin, names, facts, envelope, log_file, tag, pages)
+    return _both("queued", begin, names, facts, envelope, log_file, tag)
 
 
 def note(sentence: str, *, bad: bool = False) -> str:
@@ -149,7 +148,7 @@ def failed(
     hub: str = "",
     seconds: float | None = None,
     repairs: list[str] | None = None,
-    log_file: str | None = None,
+    log_file: str | Page | None = None,
     tag: str | None = None,
     name: str | None = None,
 ) -> str:
@@ -216,9 +215,8 @@ def _both(
     names: tuple[str, ...],
     facts: dict[str, Fact],
     envelope: Envelope | None,
-    log_file: str | None,
+    log_file: str | Page | None,
     tag: str | None,
-    pages: Pages | None = None,
 ) -> str:
     to = list(map(str, envelope.recipients)) if envelope is not None else None
     bad = event not in ("sent", "queued")
@@ -228,8 +226,8 @@ def _both(
             facts["recipients"] = len(to)
             facts["to"] = to[:LISTED_MOST]
         line = _object(event, facts)
-        if pages is not None:
-            pages.add(log_file, line)
+        if isinstance(log_file, Page):
+            log_file.lines.append(line)
         else:
             trouble = _append(log_file, line) or trouble
     return trouble
@@ -394,24 +392,33 @@ def _object(event: str, facts: dict[str, Fact]) -> bytes:
     return (", ".join(words) + "}\n").encode("ascii")
 
 
-class Pages:
-    """Lines of LogFile that are written together, by `write`."""
+class Page:
+    """Stands for a LogFile whose lines are written together, by `Pages.write`."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("lines",)
 
     def __init__(self) -> None:
-        self._lines: dict[str, bytes] = {}
+        self.lines: list[bytes] = []
 
-    def add(self, path: str, line: bytes) -> None:
-        """Keep a line for a file."""
-        self._lines[path] = self._lines.get(path, b"") + line
+
+class Pages:
+    """The pages of one thread."""
+
+    __slots__ = ("_pages",)
+
+    def __init__(self) -> None:
+        self._pages: dict[str, Page] = {}
+
+    def of(self, path: str | None) -> Page | None:
+        """Return what takes the lines of a file."""
+        return self._pages.setdefault(path, Page()) if path else None
 
     def write(self) -> str:
         """Write all lines; return what went wrong, or nothing."""
         trouble = ""
-        for path, lines in self._lines.items():
-            trouble = _append(path, lines) or trouble
-        self._lines.clear()
+        for path, page in self._pages.items():
+            trouble = _append(path, b"".join(page.lines)) or trouble
+        self._pages.clear()
         return trouble
 
 

@@ -36,11 +36,11 @@ def mounted(path: Path, *arguments: str | Path) -> Iterator[Path]:
         subprocess.run(["umount", path], check=True)
 
 
-def make(kind: str, image: Path, *how: str) -> None:
+def make(kind: str, image: Path, *how: str, size: int = 0) -> None:
     """Make a file system in an image; raises OSError saying why not."""
-    size, command = KINDS[kind]
+    least, command = KINDS[kind]
     with image.open("wb") as file:
-        file.truncate(size << 20)
+        file.truncate((size or least) << 20)
     if shutil.which(command[0]) is None:
         raise OSError(f"{command[0]} is not installed")
     done = subprocess.run([*command, *how, image], capture_output=True, text=True)

@@ -267,6 +267,8 @@ def main() -> int:
         del os.O_TMPFILE
     if "ordered" in sys.argv:
         space.order = lambda fd: space.IN_ORDER
+    elif "unordered" in sys.argv:
+        space.order = lambda fd: space.NO_ORDER
     world = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     if "step" in sys.argv:
         step()

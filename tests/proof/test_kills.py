@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 # How files get their names; `ordered` as on a file system that keeps an order.
-WAYS = pytest.mark.parametrize("way", ["tmpfile", "hidden", "ordered"])
+WAYS = pytest.mark.parametrize("way", ["unordered", "hidden", "ordered"])
 
 
 def kill(stage: Stage, verb: str, point: tuple[str, int]) -> None:

@@ -72,7 +72,7 @@ class Disk:
     ("kind", "how", "order"),
     [
         ("ext4", [], space.ON_ONE_DISK),
-        ("ext4", ["-O", "^has_journal"], space.NO_ORDER),
+        ("ext4", ["-O", "^has_journal"], space.FORGETFUL),
         ("xfs", [], space.NO_ORDER),
         ("btrfs", [], space.NO_ORDER),
     ],

@@ -512,8 +512,7 @@ def test_lines_of_a_file_that_are_written_together(tmp_path):
             login="bob",
             uid=1000,
             size=1,
-            log_file=str(tmp_path / files[name]),
-            pages=pages,
+            log_file=pages.of(str(tmp_path / files[name])),
         )
     before = list(tmp_path.iterdir())
     said = [pages.write(), pages.write()]
@@ -530,8 +529,10 @@ def test_lines_of_a_file_that_are_written_together(tmp_path):
 def test_lines_that_cannot_be_written(tmp_path):
     """A file that cannot be written is told, and costs the others nothing."""
     pages = journal.Pages()
-    pages.add(str(tmp_path / "no" / "a"), b"x")
-    pages.add(str(tmp_path / "b"), b"y")
+    for path, line in ((tmp_path / "no" / "a", b"x"), (tmp_path / "b", b"y")):
+        page = pages.of(str(path))
+        assert page is not None
+        page.lines.append(line)
 
     assert "could not be written" in pages.write()
     assert b"y" == (tmp_path / "b").read_bytes()

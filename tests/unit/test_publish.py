@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
-from ssmtp.spool import durable, space
+from ssmtp.spool import extents, space
 from ssmtp.spool.commit import Folder, NewFile
 
 
@@ -21,9 +20,9 @@ def folder(tmp_path: Path):
 
 
 @pytest.fixture
-def order(monkeypatch: pytest.MonkeyPatch):
+def order(folder: Folder, monkeypatch: pytest.MonkeyPatch):
     """Let the file system keep this order."""
-    return lambda kept: monkeypatch.setattr(space, "order", lambda fd: kept)
+    return lambda kept: monkeypatch.setattr(folder, "_order", kept)
 
 
 class Synchronised:
@@ -109,14 +108,13 @@ def test_content_that_cannot_be_written(folder, order, monkeypatch, kept):
     order(kept)
     made = begun(folder, "a", "b", "c")
     bad = made[1].fd
-    written = "fsync" if kept == space.NO_ORDER else "written"
-    place = os if kept == space.NO_ORDER else durable
+    place, written = (os, "fsync") if kept == space.NO_ORDER else (extents, "wait")
     real = getattr(place, written)
 
-    def fail(fd: int) -> None:
+    def fail(fd: int, *more: int) -> None:
         if fd == bad:
             raise OSError(errno.EIO, "Input/output error")
-        real(fd)
+        real(fd, *more)
 
     monkeypatch.setattr(place, written, fail)
     folder.publish(made)
@@ -138,6 +136,47 @@ def test_names_that_are_not_durable(folder, order, synchronised, kept):
     assert [errno.EIO] * 2 == [file.error.errno for file in made if file.error]
 
 
+@pytest.mark.parametrize("hidden", [False, True])
+def test_interrupted_in_naming(folder, order, monkeypatch, hidden):
+    """Who is interrupted between two names has given none."""
+    order(space.ON_ONE_DISK)
+    folder._unnamed = not hidden
+    what = "rename" if hidden else "link"
+    real = getattr(os, what)
+    calls = []
+
+    def give(*arguments, **more):
+        real(*arguments, **more)
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    made = begun(folder, "a", "b", "c")
+    monkeypatch.setattr(os, what, give)
+    with pytest.raises(KeyboardInterrupt):
+        folder.publish(made)
+
+    assert {} == there(folder)
+
+
+def test_a_file_system_that_has_stopped(folder, order, monkeypatch):
+    """A journal that failed for somebody else is found out; `fsync` says nothing."""
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "removexattr", read_only)
+    order(space.NO_ORDER)
+    unknown = begun(folder, "a")
+    folder.publish(unknown)
+    order(space.ON_ONE_DISK)
+    made = begun(folder, "b", "c")
+    folder.publish(made)
+
+    assert {"a": "a"} == there(folder)
+    assert [errno.EROFS] * 2 == [file.error.errno for file in made if file.error]
+
+
 def test_interrupted(folder, order, synchronised):
     """Who is interrupted has queued nothing, and keeps nothing open."""
     order(space.ON_ONE_DISK)
@@ -149,30 +188,3 @@ def test_interrupted(folder, order, synchronised):
 
     assert {} == there(folder)
     assert before == sorted(os.listdir("/proc/self/fd"))
-
-
-@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EPERM, errno.EINTR])
-def test_where_nothing_can_be_waited_for(tmp_path, monkeypatch, synchronised, number):
-    """A file whose content cannot be waited for is synchronised."""
-
-    def refuse(fd: int, *_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(fcntl, "ioctl", refuse)
-    with (tmp_path / "file").open("wb") as file:
-        durable.written(file.fileno())
-
-        assert [file.fileno()] == synchronised.fds
-
-
-def test_a_disk_that_does_not_take_it(tmp_path, monkeypatch, synchronised):
-    """An error of the disk is one, and is not tried away."""
-
-    def fail(fd: int, *_: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(fcntl, "ioctl", fail)
-    with (tmp_path / "file").open("wb") as file, pytest.raises(OSError, match="Input"):
-        durable.written(file.fileno())
-
-    assert [] == synchronised.fds

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ssmtp.errors import ConfigError, SystemTrouble
+from ssmtp.spool import space
 from ssmtp.spool.queue import Claim, Draft, NoSpace, Queue, Recipient, owner_of
 
 CONTENT = b"Subject: test\r\n\r\n.\r\nCaf\xc3\xa9\r\n"
@@ -55,6 +56,12 @@ class Box:
 
     def due(self) -> list[str]:
         return [name for _, name in self.queue.due(time.time(), 100)]
+
+
+@pytest.fixture(autouse=True)
+def unordered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the steps be those of most file systems, whatever lies under this one."""
+    monkeypatch.setattr(space, "order", lambda fd: space.NO_ORDER)
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ def test_mounts_of_which_nobody_can_tell(
     """A queue of which /proc tells something only now and then is no worse for that."""
     numbers = iter([b"", b"", b"7", b"7", b"", b"7", b"7"])
     monkeypatch.setattr(space, "mount", lambda fd: next(numbers))
+    monkeypatch.setattr(space, "order", lambda fd: space.NO_ORDER)
 
     Queue.open(str(tmp_path)).close()
 
@@ -182,22 +183,45 @@ def test_the_kind_of_a_file_system_is_known(path: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "thread", "order"),
+    ("kind", "task", "journals", "release", "order"),
     [
-        ("", "", space.NO_ORDER),  # no ext4, or no /sys
-        ("<none>", "", space.NO_ORDER),  # no journal
-        ("77", "jbd2/sda1-8", space.ON_ONE_DISK),
-        ("77", "jbd2/sda1", space.IN_ORDER),  # a disk of its own
-        ("77", "jbd2/sda10-8", space.IN_ORDER),  # somebody else
-        ("0", "", space.IN_ORDER),  # in a container nobody is to be seen
+        ("ext4", "77", ["sda1-8"], "6.1.0-37-amd64", space.ON_ONE_DISK),
+        ("ext3", "77", ["sda1-8"], "5.8", space.ON_ONE_DISK),
+        ("ext4", "77", ["sda1"], "6.1", space.IN_ORDER),  # a disk of its own
+        ("ext4", "77", ["sda10-8", "sda1-x"], "6.1", space.IN_ORDER),  # others'
+        ("ext4", "0", None, "6.1", space.IN_ORDER),  # in a container
+        ("ext4", "77", ["sda1-8"], "5.7.19", space.NO_ORDER),
+        ("ext4", "77", ["sda1-8"], "strange", space.NO_ORDER),
+        ("ext4", "<none>", ["sda1-8"], "6.1", space.FORGETFUL),
+        ("ext2", "", [], "6.1", space.FORGETFUL),
+        ("ext4", "", [], "6.1", space.FORGETFUL),  # nothing is known
+        ("xfs", "", [], "6.1", space.NO_ORDER),
+        ("overlay", "77", ["sda1-8"], "6.1", space.NO_ORDER),
+        ("", "", [], "6.1", space.NO_ORDER),
     ],
 )
 def test_order(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, task: str, thread: str, order: int
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    task: str,
+    journals: list[str] | None,
+    release: str,
+    order: int,
 ) -> None:
     """Only what is known to keep an order is relied upon."""
-    lines = {"/sys/fs/ext4/sda1/journal_task": task, "/proc/77/comm": thread}
+
+    def listed(path: str) -> list[str]:
+        if journals is None:
+            raise FileNotFoundError(path)
+        return journals
+
+    name = os.uname_result(("Linux", "box", release, "", "x86_64"))
+    monkeypatch.setattr(space, "filesystem", lambda fd: kind)
     monkeypatch.setattr(os.path, "realpath", lambda path: "/sys/devices/x/sda1")
+    monkeypatch.setattr(os, "listdir", listed)
+    monkeypatch.setattr(os, "uname", lambda: name)
+    lines = {"/sys/fs/ext4/sda1/journal_task": task}
     monkeypatch.setattr(space, "_line", lambda path: lines.get(path, ""))
     fd = os.open(tmp_path, os.O_RDONLY)
     try:

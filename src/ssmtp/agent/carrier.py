@@ -53,6 +53,7 @@ class Carrier:
         self.begun: set[str] = set()
         self.forced: set[str] = set()
         self.told: list[str] = []
+        self.pages = journal.Pages()
         self._begun_now = 0
         self._stop_by = self._connect_by = 0.0
         self._config_stamp = self.stamps()
@@ -236,7 +237,9 @@ class Carrier:
         hub: str,
         seconds: float,
     ) -> None:
-        notices.log_outcomes(entry, result, hub, seconds, self.config.log_file)
+        path = self.config.log_file
+        page = self.pages.of(path) if made.sends_all(entry) else path
+        notices.log_outcomes(entry, result, hub, seconds, page)
         receipt = result.receipt
         self.told += receipts.lines(
             entry,
@@ -248,6 +251,7 @@ class Carrier:
 
     def record(self) -> None:
         """Write down what was said of messages since the last time."""
+        self.pages.write()
         if self.told:
             told, self.told = self.told, []
             receipts.write(self.queue.path, told)

@@ -244,7 +244,7 @@ class Desk(Conversation):
             mistake = bug(error)
             self._log_failure(mistake, account, options, begun)
             raise mistake from error
-        self.log(name, ready)
+        self.log(name, ready, account.config.log_file)
         if self.wants("XWAIT"):
             return self._wait(name)
         return self.queued(name)
@@ -366,8 +366,8 @@ class Desk(Conversation):
 
     # The log
 
-    def log(self, name: str, ready: Ready, pages: journal.Pages | None = None) -> None:
-        """Log that a message was queued; with `pages` its line waits there."""
+    def log(self, name: str, ready: Ready, log_file: str | journal.Page | None) -> None:
+        """Log that a message was queued."""
         transaction = self.session.transaction
         assert transaction is not None
         notes = from_xtext(transaction.sender.parameters.get("XNOTES") or "")
@@ -384,8 +384,7 @@ class Desk(Conversation):
                 size=ready.content.size,
                 tag=ready.options.log_tag,
                 repairs=repairs,
-                log_file=ready.account.config.log_file,
-                pages=pages,
+                log_file=log_file,
             )
         except Exception:
             pass  # the message is queued, and that is what must be said

@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from ssmtp.errors import SystemTrouble
@@ -257,9 +258,13 @@ class Ear:
 
     def done(self, name: str, code: int, status: str, text: str) -> None:
         """Have it said what became of a message (`say`)."""
-        word = {"done": name, "code": code, "status": status, "text": text[:2000]}
+        # As `_line` would say it, in half the time.
+        line = (
+            f'{{"done": {_quoted(name)}, "code": {code}, '
+            f'"status": {_quoted(status)}, "text": {_quoted(text[:2000])}}}\n'
+        )
         with self._lock:
-            self._unsaid.append((time.monotonic(), _line(word)))
+            self._unsaid.append((time.monotonic(), line.encode("ascii")))
 
     def say(self) -> None:
         """Say what there is to say; what cannot be said now stays, for a while.

@@ -378,7 +378,8 @@ class Lobby:
             if one.file.error is not None:
                 one.desk.trouble = not_queued(one.file.error)
             elif one.desk.trouble is None:
-                one.desk.log(one.file.name, one.ready, pages)
+                page = pages.of(one.ready.account.config.log_file)
+                one.desk.log(one.file.name, one.ready, page)
         pages.write()
         for one in messages:
             self._answer(one)

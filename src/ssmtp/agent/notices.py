@@ -53,7 +53,7 @@ def log_outcomes(
     result: Result,
     hub: str,
     seconds: float,
-    log_file: str | None,
+    log_file: str | journal.Page | None,
 ) -> None:
     """Log one line for those who got the message, and one for each other reason."""
     sent = [outcome.number for outcome in result.outcomes if outcome.state == SENT]

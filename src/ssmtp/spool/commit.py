@@ -20,7 +20,7 @@ import errno
 import os
 import threading
 
-from ssmtp.spool import durable, space
+from ssmtp.spool import durable, extents, space
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ class Folder:
         self._next = _Round()
         self._running = False
         # Such files are given their name by way of /proc.
-        self._unnamed = os.path.isdir("/proc/self/fd")
-        self._kept: int | None = None
+        self._order = space.order(fd)
+        found = os.path.isdir("/proc/self/fd")
+        self._unnamed = found and self._order != space.FORGETFUL
 
     def close(self) -> None:
         """Close the directory."""
@@ -123,6 +124,8 @@ class Folder:
             self._next = _Round()
         try:
             os.fsync(self.fd)
+            if self._order >= space.IN_ORDER:
+                durable.check_alive(self.fd)
             turn.errno = 0
         except OSError as error:
             turn.errno = error.errno or errno.EIO
@@ -154,36 +157,34 @@ class Folder:
         Whatever else is raised, none of them is there then.
         """
         try:
-            order = self._order() if len(files) > 1 else space.NO_ORDER
-            _write_back(files, durably=order == space.NO_ORDER)
-            for file in files:
-                if file.error is None:
-                    self._name(file)
+            order = self._order if len(files) > 1 else space.NO_ORDER
+            _write_back(files, durably=order <= space.NO_ORDER)
             self._commit([file for file in files if file.error is None], order)
         finally:
             for file in files:
                 self._close(file)
 
     def _commit(self, files: list[NewFile], order: int) -> None:
-        if not files:
-            return
+        tried: list[NewFile] = []
         try:
+            for file in files:
+                tried.append(file)
+                self._name(file)
+            named = [file for file in files if file.error is None]
+            if not named:
+                return
             if order == space.IN_ORDER:
                 # What it flushes is the disk of the content; the journal may have its
-                # own, and be all that a directory flushes.
-                os.fsync(files[-1].fd)
+                # own, and be all that a directory flushes. That has to follow all the
+                # same: a file alone may leave out names (fast_commit).
+                os.fsync(named[-1].fd)
             self.sync()
         except BaseException as error:
-            self._withdraw(files)
+            self._withdraw([file for file in tried if file.error is None])
             if not isinstance(error, OSError):
                 raise
             for file in files:
-                file.error = error
-
-    def _order(self) -> int:
-        if self._kept is None:
-            self._kept = space.order(self.fd)
-        return self._kept
+                file.error = file.error or error
 
     def _close(self, file: NewFile) -> None:
         if file.hidden:
@@ -229,13 +230,13 @@ def _write_back(files: list[NewFile], *, durably: bool) -> None:
     """Have the content of files written; what is not durable then is so by order."""
     if not durably:
         for file in files:
-            durable.write_back(file.fd)
+            extents.begin(file.fd)
     for file in files:
         try:
             if durably:
                 os.fsync(file.fd)
             else:
-                durable.written(file.fd)
+                extents.wait(file.fd, file.size)
         except OSError as error:
             file.error = error
 

@@ -15,7 +15,6 @@ import errno
 import fcntl
 import os
 import stat
-import sys
 import time
 
 TYPE_CHECKING = False
@@ -24,17 +23,6 @@ if TYPE_CHECKING:
 
 # What open(2) says when the file system or the kernel knows no O_TMPFILE.
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
-
-# ioctl(2) about the extents of a file, as most processors number it, and its argument:
-# from the first octet to the last, synchronised before, and none of them listed.
-_FIEMAP = 0xC020660B
-_COUNT_SYNCHRONISED = (
-    bytes(8) + b"\xff" * 8 + (1).to_bytes(4, sys.byteorder) + bytes(12)
-)
-_NO_FIEMAP = (
-    *(errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADR),
-    *(errno.ENOSYS, errno.EPERM, errno.EINTR),
-)
 
 # Seconds after which a hidden file that nobody has locked was left by a killed run.
 _STALE = 3600
@@ -55,6 +43,8 @@ def create(directory: int, name: str, fill: Callable[[int], None]) -> None:
             fill(fd)
             os.fsync(fd)
             linked = _link_unnamed(fd, name, directory)
+            if linked:
+                _synchronise_links(fd)
         finally:
             os.close(fd)
         if not linked:
@@ -89,31 +79,18 @@ def write(fd: int, data: bytes) -> None:
         written += os.write(fd, memoryview(data)[written:] if written else data)
 
 
-def write_back(fd: int) -> None:
-    """Begin to write a file's content, so that `written` waits less long.
+def check_alive(fd: int) -> None:
+    """Raise OSError if the file system has stopped to write, though nobody said so.
 
-    That is what Linux does first to forget what is cached; pages that are not written
-    yet it cannot forget.
+    An `fsync` behind a journal that has failed for somebody else says nothing. To
+    remove an attribute that is not there changes nothing, and needs a journal that
+    works.
     """
     try:
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    except OSError:
-        pass  # then it begins when it is waited for
-
-
-def written(fd: int) -> None:
-    """Write a file's content and wait for that, though the disk may not have kept it.
-
-    That is what FIEMAP_FLAG_SYNC does before it counts extents (Linux,
-    Documentation/filesystems/fiemap.rst). Where it is not known, `fsync` is called.
-    Raises OSError.
-    """
-    try:
-        fcntl.ioctl(fd, _FIEMAP, _COUNT_SYNCHRONISED)
+        os.removexattr(fd, "user.ssmtp")
     except OSError as error:
-        if error.errno not in _NO_FIEMAP:
+        if error.errno in (errno.EROFS, errno.EIO):
             raise
-        os.fsync(fd)
 
 
 def close(fd: int) -> None:
@@ -135,6 +112,14 @@ def unnamed(directory: int) -> int:
         if error.errno in _NO_TMPFILE:
             return -1
         raise
+
+
+def _synchronise_links(fd: int) -> None:
+    """Have it written that a file has a name; without a journal nothing else does."""
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass  # as in `create`: it is in its place
 
 
 def _link_unnamed(fd: int, name: str, directory: int) -> bool:

@@ -19,7 +19,10 @@ _REMOTE = frozenset(
     "orangefs pvfs2 smb2 smb3 smbfs".split()
 )
 # What `order` returns.
-NO_ORDER, IN_ORDER, ON_ONE_DISK = range(3)
+FORGETFUL, NO_ORDER, IN_ORDER, ON_ONE_DISK = range(4)
+
+# Since then the wait for content to be written reports its errors (`extents`).
+_TELLS_ERRORS = (5, 8)
 
 _FUSE_BUT_LOCAL = frozenset(("fuseblk", "fuse.fuse-overlayfs"))
 
@@ -87,24 +90,41 @@ def filesystem(fd: int) -> str:
 def order(fd: int) -> int:
     """Return what one `fsync` makes durable of all that was done before.
 
-    NO_ORDER: nothing, as far as it is known here. IN_ORDER: on ext4 with a journal,
-    whatever was changed before what is synchronised, also other files and names; and
-    content, if it was written already, by one `fsync` of such a file. ON_ONE_DISK: the
-    same by one of a directory, for the journal lies among the rest and flushes it.
-    The kernel tells that in /sys, and by the name of the journal's thread.
+    FORGETFUL: ext2, or ext4 without a journal, which do not even make durable that a
+    file which had no name has one. NO_ORDER: nothing, as far as it is known here.
+    IN_ORDER: on ext4 with a journal, whatever was changed before what is synchronised,
+    also other files and names; and content that was written already, by one `fsync` of
+    such a file. ON_ONE_DISK: the same by one of a directory, for the journal lies among
+    the rest and flushes it. The kernel tells that in /sys and /proc.
     """
     try:
         device = os.fstat(fd).st_dev
+        kind = filesystem(fd)
     except OSError:
+        return NO_ORDER
+    if not kind.startswith("ext"):
         return NO_ORDER
     number = f"{os.major(device)}:{os.minor(device)}"
     name = os.path.basename(os.path.realpath(f"/sys/dev/block/{number}"))
-    thread = _line(f"/sys/fs/ext4/{name}/journal_task")
-    if not thread.isdigit():  # no ext4, or no journal
+    if not _line(f"/sys/fs/ext4/{name}/journal_task").isdigit():
+        return FORGETFUL
+    if _kernel() < _TELLS_ERRORS:
         return NO_ORDER
-    # With a disk of its own the journal has no number of an inode behind its name.
-    inside = _line(f"/proc/{thread}/comm").startswith(f"jbd2/{name}-")
+    try:
+        journals = os.listdir("/proc/fs/jbd2")
+    except OSError:
+        return IN_ORDER
+    # One with a disk of its own has no number of an inode behind its name.
+    inside = any(
+        one.startswith(f"{name}-") and one[len(name) + 1 :].isdigit()
+        for one in journals
+    )
     return ON_ONE_DISK if inside else IN_ORDER
+
+
+def _kernel() -> tuple[int, ...]:
+    words = os.uname().release.replace("-", ".").replace("+", ".").split(".")
+    return tuple(int(word) for word in words[:2] if word.isdecimal())
 
 
 def _line(path: str) -> str:
