@@ -585,9 +585,12 @@ def test_connection_without_a_thread(strangers_box):
     _threads(box, False)
     with Peer(box.socket).greet() as peer:
         taken = peer.message()[2]
-        [said] = peer.say("XLIST")
+        head = "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 14 LAST"
+        peer.socket.sendall(f"{head}\r\nSubject: x\r\n\r\nNOOP\r\nXLIST\r\n".encode())
+        *more, said = [peer.reply() for _ in range(5)]
 
     assert taken.startswith("250")
+    assert ["250"] * 4 == [one[:3] for one in more]
     assert "421 4.7.0 there are too many connections; try again later" == said
 
 

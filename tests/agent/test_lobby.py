@@ -11,6 +11,7 @@ import time
 import pytest
 
 from ssmtp.agent import lobby
+from ssmtp.errors import SystemTrouble
 from ssmtp.spool.commit import Folder
 from ssmtp.spool.queue import Queue
 from tests.agent.agents import Peer, inside
@@ -262,3 +263,112 @@ def test_places_are_given_back(box, door):
             answer = peer.message()[2]
 
     assert answer.startswith("250")
+
+
+def test_answer_before_the_next_message_waits(box, door, monkeypatch):
+    """Of several messages that were said in one go each is answered when it is safe."""
+    with inside(box), Peer(box.socket).greet() as peer:
+        peer.message()
+        calls = len(door.counts)
+        publish = Queue.publish
+
+        def first_only(queue, files) -> None:
+            if len(door.counts) > calls:
+                door.open.clear()
+            publish(queue, files)
+
+        monkeypatch.setattr(Queue, "publish", first_only)
+        peer.socket.sendall(MESSAGE * 3)
+        answers = [peer.reply()[:3] for _ in range(3)]
+        quiet = not said(peer)
+        monkeypatch.setattr(Queue, "publish", publish)
+        door.open.set()
+        rest = [peer.reply()[:3] for _ in range(6)]
+
+    assert ["250"] * 3 == answers
+    assert quiet
+    assert ["250"] * 6 == rest
+
+
+def test_disk_that_hangs_elsewhere(box, monkeypatch):
+    """Whatever holds up the thread of all, who comes anew is served."""
+    monkeypatch.setattr(lobby, "STUCK", 0.1)
+    go_on, reached = threading.Event(), threading.Event()
+    begin = Queue.begin
+
+    def wait(queue, *arguments):
+        reached.set()
+        go_on.wait(20)
+        return begin(queue, *arguments)
+
+    with inside(box), Peer(box.socket).greet() as peer:
+        peer.message()
+        monkeypatch.setattr(Queue, "begin", wait)
+        peer.socket.sendall(MESSAGE)
+        assert reached.wait(10)
+        time.sleep(0.2)
+        with Peer(box.socket) as other:
+            greeting = other.reply()
+        go_on.set()
+        answers = [peer.reply()[:3] for _ in range(3)]
+
+    assert "220" == greeting[:3]
+    assert ["250"] * 3 == answers
+
+
+@pytest.mark.parametrize("first", [[], ["MAIL FROM:<a@b.example>"], ["", "DATA"]])
+def test_silence(box, first):
+    """Who says nothing is sent away, also in the middle of a message."""
+    envelope = ["MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>"]
+    lines = [*envelope, "DATA"] if "DATA" in first else first
+    with inside(box, idle_seconds=0.4), Peer(box.socket).greet() as peer:
+        for line in lines:
+            peer.say(line)
+        begun = time.monotonic()
+        answer = peer.reply()
+
+    assert "421 4.3.2 you took too long" == answer
+    assert time.monotonic() - begun < 10
+
+
+def test_configuration_that_changes_in_a_session(box):
+    """The next message of an open session is sent as the new configuration says."""
+    with inside(box), Peer(box.socket).greet() as peer:
+        peer.message(sender="<bob>")
+        box.configure("RewriteDomain=new.example")
+        peer.message(sender="<bob>")
+        peer.message(sender="<bob>")
+    paths = sorted(entry.reverse_path for entry in box.entries())
+
+    assert ["bob@example.org", "bob@new.example", "bob@new.example"] == paths
+
+
+def test_files_that_cannot_be_counted(box, monkeypatch):
+    """Who cannot be told how much he has is told that, and may go on."""
+
+    def fail(*_: object, **__: object) -> tuple[int, int]:
+        raise SystemTrouble("it cannot be read", "try again later")
+
+    with inside(box), Peer(box.socket).greet() as peer:
+        peer.message()
+        with monkeypatch.context() as broken:
+            broken.setattr(Queue, "known_usage", fail)
+            broken.setattr(Queue, "usage", fail)
+            [refused] = peer.say("MAIL FROM:<a@b.example>")
+        taken = peer.message()[2]
+
+    assert "451 4.3.0 it cannot be read; try again later" == refused
+    assert taken.startswith("250")
+
+
+def test_many_recipients(box):
+    """A message for very many is taken like any other."""
+    count = 2 * lobby.FEW
+    to = [f"RCPT TO:<c{at}@d.example>" for at in range(count)]
+    with inside(box), Peer(box.socket).greet() as peer:
+        answers = peer.say("MAIL FROM:<a@b.example>", *to)
+        [answer] = peer.say("BDAT 14 LAST\r\nSubject: x\r\n")
+    [entry] = box.entries()
+
+    assert all(one.startswith("250") for one in (*answers, answer))
+    assert count == len(entry.recipients)

@@ -84,6 +84,7 @@ class Desk(Conversation):
         "drained",
         "full",
         "hall",
+        "heard",
         "held",
         "notice",
         "poll",
@@ -107,6 +108,7 @@ class Desk(Conversation):
         self.sock = sock
         self.caller = caller
         self.said = time.monotonic()  # when the last reply was written
+        self.heard = self.said  # when the lobby has heard something
         self.until: float | None = None  # when the message has to be complete
         self.full: Failure | None = None  # why the message that comes is refused
         self.notice = True  # the end of the agent is still to be told
@@ -159,14 +161,15 @@ class Desk(Conversation):
                 closing = time.monotonic() + self.hall.grace_seconds
                 self.until = min(self.until or closing, closing)
 
-    def deadline(self, now: float) -> float:
+    def deadline(self, heard: float) -> float:
         """Return until when something has to come: a whole command, but of a message.
 
-        A message may come in small pieces, as long as all of it comes in its time.
+        A message may come in small pieces, as long as all of it comes in its time;
+        `heard` is when the last one did.
         """
         if self.session.transaction is None or self.until is None:
             return self.said + self.hall.idle_seconds
-        return min(now + self.hall.idle_seconds, self.until)
+        return min(heard + self.hall.idle_seconds, self.until)
 
     def _late(self) -> bytes:
         return self._end("you took too long" if self.notice else RESTARTED)

@@ -136,7 +136,10 @@ class Hall:
         return known[0] if known is not None and time.monotonic() < known[1] else None
 
     def told(self, caller: Caller) -> None:
-        """Remember for a while who a user is."""
+        """Remember for a while who a user is, and count what he has."""
+        if caller.home is None:
+            return  # perhaps it could not be looked up
+        self.queue.usage(caller.uid, fresh=False)
         with self._lock:
             self._callers[caller.uid] = (caller, time.monotonic() + FRESH)
 
@@ -165,11 +168,26 @@ class Hall:
     def admits(self, uid: int, size: int) -> bool:
         """Do as `admit`, if that takes no time; False, and nothing done, otherwise."""
         try:
-            self._limits.room(uid, *self.queue.usage(uid, fresh=False), size)
+            usage = self.queue.known_usage(uid)
+            if usage is None:
+                return False
+            self._limits.room(uid, *usage, size)
             self._limits.message(uid, time.monotonic())
-        except Deferred:
+        except Failure:
             return False
         return True
+
+    def keeps(self, uid: int, size: int) -> bool:
+        """Do as `come`, if that takes no time; False, and nothing done, otherwise."""
+        usage = self.queue.known_usage(uid, added=self._tally.come(uid, size))
+        try:
+            if usage is not None:
+                self._limits.room(uid, *usage, size)
+                return True
+        except Deferred:
+            pass
+        self._tally.go(uid, size)
+        return False
 
     def _admit(self, uid: int, size: int) -> None:
         self.room(uid, size)

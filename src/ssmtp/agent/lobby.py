@@ -43,6 +43,7 @@ from ssmtp.spool.queue import not_queued
 
 PIECE = 1 << 14  # octets that one client may say before the next is heard
 SMALL = 1 << 16  # octets of a message; a larger one gets a thread
+FEW = 100  # recipients of a message, likewise
 TOGETHER = 64  # messages that are queued together at most
 MOMENT = 1  # millisecond for which the disk waits for who is coming
 RECENT = 0.005  # seconds since he was told to go on
@@ -92,7 +93,8 @@ class Lobby:
         self._messages: list[Waiting] = []
         # Whose message waits for the disk; whether they have said more meanwhile.
         self._waiting: dict[int, bool] = {}
-        self._since: float | None = None  # when the disk was asked
+        self._since: float | None = None  # when this turn began
+        self._renewed = False  # whether the configuration was looked at in this turn
         self._next = 0.0  # when somebody will have taken too long
         self._poll = select.poll()
         self._woken = self._waker = -1
@@ -103,7 +105,7 @@ class Lobby:
 
     @property
     def stuck(self) -> bool:
-        """Whether the disk has not answered for a while."""
+        """Whether this turn takes too long: the disk does not answer, as a rule."""
         since = self._since
         return since is not None and time.monotonic() - since > STUCK
 
@@ -177,9 +179,11 @@ class Lobby:
 
     def _hear(self) -> None:
         """Wait for clients, and hear all who say something, until nobody does."""
+        self._since = None
         ready = self._poll.poll(self._patience())
-        now = time.monotonic()
+        self._since = now = time.monotonic()
         until = now + LINGER
+        self._renewed = False
         while ready:
             for fd, _ in ready:
                 if fd == self._woken:
@@ -218,12 +222,12 @@ class Lobby:
         if not self._desks:
             return None
         now = time.monotonic()
-        self._next = min(desk.deadline(now) for desk in self._desks.values())
+        self._next = min(desk.deadline(desk.heard) for desk in self._desks.values())
         return max(0.0, self._next - now) * 1000 + 1
 
     def _expire(self, now: float) -> None:
         for fd, desk in list(self._desks.items()):
-            if desk.deadline(now) <= now and fd not in self._waiting:
+            if desk.deadline(desk.heard) <= now and fd not in self._waiting:
                 self._dismiss(desk, "you took too long")
 
     def _welcome(self) -> None:
@@ -251,16 +255,15 @@ class Lobby:
         except OSError:
             self._end(desk)
             return
+        desk.heard = time.monotonic()
         desk.session.receive(data)
         self._go_on(desk)
 
     def _go_on(self, desk: Desk) -> None:
         """Do what a client has said, as far as that takes no time."""
         try:
-            if self._advance(desk) and self._say(desk) and desk.session.closed:
+            if self._advance(desk) and self._tell_all(desk) and desk.session.closed:
                 self._end(desk)
-        except OSError:
-            self._end(desk)
         except Exception as error:  # a mistake of ours ends no other session
             self._tell(bug(error).what)
             self._end(desk)
@@ -279,6 +282,9 @@ class Lobby:
                 if desk.check(event.path) and not self._admits(desk, event):
                     return self._give_away(desk, event)
             elif isinstance(event, Recipient):
+                assert session.transaction is not None
+                if len(session.transaction.recipients) >= FEW:
+                    return self._give_away(desk, event)
                 desk.check(event.path, True)
             elif isinstance(event, Begin):
                 desk.held, desk.size = [], 0
@@ -297,7 +303,7 @@ class Lobby:
     def _admits(self, desk: Desk, event: Sender) -> bool:
         return self.hall.admits(*desk.coming(event.path))
 
-    def _say(self, desk: Desk) -> bool:
+    def _tell_all(self, desk: Desk) -> bool:
         """Say what there is to say; False when the client does not listen."""
         data = desk.session.output()
         if not data:
@@ -306,6 +312,9 @@ class Lobby:
             sent = desk.sock.send(data)
         except BlockingIOError:
             sent = 0
+        except OSError:
+            self._end(desk)
+            return False
         desk.said = time.monotonic()
         if sent < len(data):
             desk.unsaid = data[sent:]
@@ -329,6 +338,7 @@ class Lobby:
 
     def _give_away(self, desk: Desk, event: Event | None) -> bool:
         """Have a thread go on with a session; return that nobody here does."""
+        desk.unsaid += desk.session.output()
         self._forget(desk)
         self._aside(desk, event)
         return False
@@ -341,6 +351,9 @@ class Lobby:
 
     def _take(self, desk: Desk) -> bool:
         """Begin to queue a message; False when that is not done here."""
+        if not self._renewed:  # once in a turn
+            self.hall.renew()
+            self._renewed = True
         account = self.hall.known_account(desk.caller)
         if account is None or desk.wants("XWAIT"):
             return False
@@ -348,7 +361,8 @@ class Lobby:
         try:
             ready = desk.ready(account)
             size = ready.octets
-            self.hall.come(uid, size)
+            if not self.hall.keeps(uid, size):
+                return False
             octets = size
             file = self.hall.queue.begin(ready.draft, ready.content.blocks())
         except Exception:  # the thread comes across it again
@@ -365,13 +379,11 @@ class Lobby:
         if not messages:
             return
         files = [one.file for one in messages]
-        self._since = time.monotonic()
         try:
             self.hall.queue.publish(files)
         except Exception as error:
             for one in messages:
                 one.desk.trouble = bug(error)
-        self._since = None
         self.hall.gone([(one.desk.caller.uid, one.octets) for one in messages])
         pages = journal.Pages()
         for one in messages:
@@ -395,5 +407,6 @@ class Lobby:
         desk.session.answer(250, "2.0.0", desk.queued(file.name))
         if heard_no_more:
             self._poll.modify(desk.stdin, select.POLLIN)
-        if not self._closing:
+        # Before anything else that was said already: it may wait for the disk, too.
+        if self._tell_all(desk) and not self._closing:
             self._go_on(desk)

@@ -54,7 +54,13 @@ class Sessions:
         for thread in list(self.threads):
             thread.join(max(0.0, until - time.monotonic()))
 
-    def _start(self, hold: Callable[[], bool], sock: socket.socket, uid: int) -> bool:
+    def _start(
+        self,
+        hold: Callable[[], bool],
+        sock: socket.socket,
+        uid: int,
+        desk: Desk | None = None,
+    ) -> bool:
         """Have a thread hold a session, unless that says the lobby does."""
 
         def run() -> None:
@@ -79,7 +85,7 @@ class Sessions:
         except RuntimeError:  # no more threads
             self.threads.discard(thread)
             with sock:
-                refuse(sock, "there are too many connections")
+                refuse(sock, "there are too many connections", desk)
                 self._left(uid)
             return False
         return True
@@ -99,8 +105,8 @@ class Sessions:
 
     def _remember(self, caller: Caller) -> None:
         """Let the lobby know what it asks nobody for."""
-        self.hall.told(caller)
         try:
+            self.hall.told(caller)
             self.hall.account(caller)
         except Failure:
             pass  # whoever has a message is told
@@ -112,7 +118,7 @@ class Sessions:
             desk.resume(event)
             return False
 
-        self._start(hold, desk.sock, desk.caller.uid)
+        self._start(hold, desk.sock, desk.caller.uid, desk)
 
     def _rules(self, sock: socket.socket) -> Rules:
         unix = sock.family == socket.AF_UNIX
@@ -137,10 +143,12 @@ def _caller(uid: int) -> Caller:
     return caller
 
 
-def refuse(sock: socket.socket, why: str) -> None:
-    """Say that there is no session to be had now."""
+def refuse(sock: socket.socket, why: str, desk: Desk | None = None) -> None:
+    """Say that there is no session to be had now, behind what was to be said before."""
+    before = desk.unsaid if desk is not None else b""
+    words = before + f"421 4.7.0 {why}; try again later\r\n".encode()
     try:
-        sock.send(f"421 4.7.0 {why}; try again later\r\n".encode(), socket.MSG_DONTWAIT)
+        sock.send(words, socket.MSG_DONTWAIT)
     except OSError:
         pass
 

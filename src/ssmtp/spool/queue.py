@@ -242,6 +242,15 @@ class Queue:
         """
         return self._usage.of(uid, fresh=fresh, added=added)
 
+    def known_usage(
+        self, uid: int, *, added: tuple[int, int] | None = None
+    ) -> tuple[int, int] | None:
+        """Return `usage` as far as it is known, without waiting; None if it is not.
+
+        A thread counts the files again when it is time for that.
+        """
+        return self._usage.known(uid, added)
+
     def share(self, ledger: Ledger) -> None:
         """Count in one ledger with other processes what is added."""
         self._usage.ledger = ledger

@@ -11,6 +11,8 @@ import contextlib
 import threading
 import time
 
+from ssmtp.errors import SystemTrouble
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -80,8 +82,8 @@ class Usage:
         self.ledger: Ledger = OwnLedger()
         self._list_all = list_all
         self._lock = threading.Lock()
-        self._counted: Counts = {}
-        self._before: Counts = {}
+        self._found: tuple[Counts, Counts] | None = None  # counted; added before
+        self._aside = threading.Lock()  # held by a thread that counts for others
         self._spent = 0.0
         self._begun = self._at = -_LATEST
 
@@ -97,9 +99,34 @@ class Usage:
         asked = time.monotonic()
         while wait := self._look(asked, fresh=fresh):
             time.sleep(wait)
-        with self._lock:
-            messages, octets = self._counted.get(uid, _NOTHING)
-            before = self._before.get(uid, _NOTHING)
+        return self._sum(uid, added) or _NOTHING
+
+    def known(
+        self, uid: int, added: tuple[int, int] | None = None
+    ) -> tuple[int, int] | None:
+        """Return that as it was counted last, without waiting; None if it never was."""
+        due = time.monotonic() - self._at >= _LATEST
+        if due and self._aside.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._count_aside, daemon=True).start()
+            except RuntimeError:  # no more threads
+                self._aside.release()
+        return self._sum(uid, added)
+
+    def _count_aside(self) -> None:
+        try:
+            self._look(time.monotonic(), fresh=False)
+        except SystemTrouble:
+            pass  # who comes to a limit counts again, and is told
+        finally:
+            self._aside.release()
+
+    def _sum(self, uid: int, added: tuple[int, int] | None) -> tuple[int, int] | None:
+        found = self._found
+        if found is None:
+            return None
+        messages, octets = found[0].get(uid, _NOTHING)
+        before = found[1].get(uid, _NOTHING)
         now = added or self.ledger.added(uid)
         # A ledger may have forgotten a user in between.
         return (
@@ -122,12 +149,12 @@ class Usage:
 
     def _count(self, now: float) -> None:
         # First this, for what is added meanwhile may be seen or not: rather twice.
-        self._before = self.ledger.all()
+        before = self.ledger.all()
         counted: Counts = {}
         for uid, octets, queued in self._list_all():
-            messages, before = counted.get(uid, _NOTHING)
-            counted[uid] = (messages + queued, before + octets)
-        self._counted = counted
+            messages, size = counted.get(uid, _NOTHING)
+            counted[uid] = (messages + queued, size + octets)
+        self._found = counted, before
         self._begun = now
         self._at = time.monotonic()
         self._spent = self._at - now
