@@ -33,7 +33,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "src"))
 
 from ssmtp.errors import Failure
-from ssmtp.spool import space
+from ssmtp.spool import space, syncers
 from ssmtp.spool.queue import Claim, Draft, Queue, Recipient
 
 TYPE_CHECKING = False
@@ -265,6 +265,7 @@ def main() -> int:
     verb, spool, path = sys.argv[1:4]
     if "hidden" in sys.argv:
         del os.O_TMPFILE
+    syncers.MOST = 0  # one thread alone
     if "ordered" in sys.argv:
         space.order = lambda fd: space.IN_ORDER
     elif "unordered" in sys.argv:

@@ -21,6 +21,7 @@ import os
 import threading
 
 from ssmtp.spool import durable, extents, space
+from ssmtp.spool.syncers import Syncers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ class Folder:
         self._next = _Round()
         self._running = False
         # Such files are given their name by way of /proc.
+        self._syncers = Syncers()
         self._order = space.order(fd)
         found = os.path.isdir("/proc/self/fd")
         self._unnamed = found and self._order != space.FORGETFUL
 
     def close(self) -> None:
         """Close the directory."""
+        self._syncers.close()
         durable.close(self.fd)
 
     def sync(self) -> None:
@@ -158,7 +161,10 @@ class Folder:
         """
         try:
             order = self._order if len(files) > 1 else space.NO_ORDER
-            _write_back(files, durably=order <= space.NO_ORDER)
+            if order <= space.NO_ORDER:
+                self._syncers.synchronise(files)
+            else:
+                _write_back(files)
             self._commit([file for file in files if file.error is None], order)
         finally:
             for file in files:
@@ -226,17 +232,13 @@ class Folder:
             pass
 
 
-def _write_back(files: list[NewFile], *, durably: bool) -> None:
-    """Have the content of files written; what is not durable then is so by order."""
-    if not durably:
-        for file in files:
-            extents.begin(file.fd)
+def _write_back(files: list[NewFile]) -> None:
+    """Have the content of files written; what follows makes it durable."""
+    for file in files:
+        extents.begin(file.fd)
     for file in files:
         try:
-            if durably:
-                os.fsync(file.fd)
-            else:
-                extents.wait(file.fd, file.size)
+            extents.wait(file.fd, file.size)
         except OSError as error:
             file.error = error
 
