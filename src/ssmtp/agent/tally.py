@@ -20,7 +20,8 @@ from ssmtp.agent import forks
 
 MINUTE = 60.0
 PATIENCE = 1.0  # seconds for who holds the lock; it takes microseconds
-GLANCE = 0.0002  # seconds between two looks at the lock
+EAGER = 100  # looks at the lock before anybody sleeps, for nobody has it for long
+GLANCE = 0.0002  # seconds between two looks after that
 
 USERS = 1024  # of more than these, those that sent nothing for longest are forgotten
 _USED = struct.Struct("=Q")
@@ -197,7 +198,7 @@ class _Shared:
             raise
 
     def _taken(self, patience: float) -> bool:
-        until = 0.0
+        until, looks = 0.0, 0
         while True:
             try:
                 fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -207,7 +208,11 @@ class _Shared:
                 until = until or now + patience
                 if now >= until:
                     return False
-                time.sleep(GLANCE)
+                looks += 1
+                if looks < EAGER:
+                    os.sched_yield()
+                else:
+                    time.sleep(GLANCE)
 
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
