@@ -8,7 +8,8 @@ all who wait. Each still returns only after an `fsync` that began behind its own
 Files that are published at the same time share all steps where the file system makes
 changes durable in their order (`space.order`): their content is written, and waited
 for, they get their names, and then one `fsync` has all of that durable. To synchronise
-each of them would have the disk finish its work as often.
+each of them would have the disk finish its work as often. Elsewhere all of them are
+synchronised at the same time (`syncers`).
 
 Here a directory that cannot be synchronised is an error: what is not durable must not
 be acknowledged. A failing `fsync` is never tried again.
@@ -68,11 +69,11 @@ class Folder:
         self._lock = threading.Lock()
         self._next = _Round()
         self._running = False
-        # Such files are given their name by way of /proc.
         self._syncers = Syncers()
         self._order = space.order(fd)
-        found = os.path.isdir("/proc/self/fd")
-        self._unnamed = found and self._order != space.FORGETFUL
+        # Such files are given their name by way of /proc.
+        named = os.path.isdir("/proc/self/fd")
+        self._unnamed = named and self._order != space.FORGETFUL
 
     def close(self) -> None:
         """Close the directory."""
