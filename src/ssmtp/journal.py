@@ -45,6 +45,7 @@ LINE_MOST = 1000  # octets; the header of a datagram comes on top of them (RFC 3
 BEGIN_MOST = 720  # octets of it until the facts, which no long reply may push out
 TAG_MOST = 32  # characters; more is no tag (RFC 3164 section 4.1.3)
 VALUE_MOST = 300  # characters of one value
+TOGETHER = 4096  # octets of lines that are written at once: a pipe takes them whole
 LISTED_MOST = 100  # recipients in a line of LogFile
 _NOTHING: tuple[Fact, ...] = (None, "", [])  # facts that go without saying
 SOCKET = "/dev/log"
@@ -416,9 +417,17 @@ class Pages:
     def write(self) -> str:
         """Write all lines; return what went wrong, or nothing."""
         trouble = ""
-        for path, page in self._pages.items():
-            trouble = _append(path, b"".join(page.lines)) or trouble
-        self._pages.clear()
+        pages, self._pages = self._pages, {}
+        for path, page in pages.items():
+            lines: list[bytes] = []
+            room = TOGETHER
+            for line in page.lines:
+                room -= len(line)
+                if room < 0 and lines:
+                    trouble = _append(path, b"".join(lines)) or trouble
+                    lines, room = [], TOGETHER - len(line)
+                lines.append(line)
+            trouble = _append(path, b"".join(lines)) or trouble
         return trouble
 
 
@@ -426,7 +435,8 @@ def _append(path: str, line: bytes) -> str:
     """Add a line to a file, 0600 when it is made now; links are not followed."""
     try:
         file = _opened(path)
-        posix.write(file.fd, line)
+        if posix.write(file.fd, line) < len(line):
+            return f"the log file {_shown(path)} took a part of it only"
     except (OSError, ValueError) as error:
         return f"the log file {_shown(path)} could not be written: {error}"
     return ""

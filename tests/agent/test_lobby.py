@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from ssmtp import journal
 from ssmtp.agent import lobby
 from ssmtp.errors import SystemTrouble
 from ssmtp.spool.commit import Folder
@@ -39,6 +40,7 @@ class Door:
             publish(queue, files)
 
         monkeypatch.setattr(Queue, "publish", wait)
+        monkeypatch.setattr(lobby, "STUCK", 60.0)
 
     def close(self) -> None:
         self.open.clear()
@@ -372,3 +374,58 @@ def test_many_recipients(box):
 
     assert all(one.startswith("250") for one in (*answers, answer))
     assert count == len(entry.recipients)
+
+
+def test_mistake_behind_the_queue(box, monkeypatch):
+    """What lies in the queue is queued once, whatever goes wrong behind that."""
+
+    def fail(pages) -> str:
+        raise MemoryError
+
+    with inside(box):
+        peers = [Peer(box.socket).greet() for _ in range(2)]
+        peers[0].message()
+        with monkeypatch.context() as broken:
+            broken.setattr(journal.Pages, "write", fail)
+            answers = [peer.message()[2] for peer in peers]
+        answers += [peer.message()[2] for peer in peers]
+        for peer in peers:
+            peer.close()
+
+    assert all(one.startswith("250") for one in answers)
+    assert 5 == len(box.entries())
+
+
+def test_who_hangs_up_behind_his_message(box, door, monkeypatch):
+    """Nobody is kept busy by a client that has left while the disk works."""
+    looks: list[int] = []
+    more = lobby.Lobby._more
+
+    def counted(hall):
+        looks.append(1)
+        return more(hall)
+
+    with inside(box):
+        peers = [Peer(box.socket).greet() for _ in range(2)]
+        peers[0].message()
+        monkeypatch.setattr(lobby.Lobby, "_more", counted)
+        for peer in peers:
+            peer.socket.sendall(MESSAGE)
+            peer.close()
+        until = time.monotonic() + 10
+        while len(box.entries()) < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+
+    assert 3 == len(box.entries())
+    assert len(looks) < 50
+
+
+def test_question_in_the_middle_of_a_message(box):
+    """What is asked between two chunks is refused, and the message goes on."""
+    with inside(box), Peer(box.socket).greet() as peer:
+        peer.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>")
+        peer.socket.sendall(b"BDAT 12\r\nSubject: x\r\nXSTATUS\r\nBDAT 2 LAST\r\n\r\n")
+        answers = [peer.reply()[:3] for _ in range(3)]
+
+    assert ["250", "503", "250"] == answers
+    assert 1 == len(box.entries())

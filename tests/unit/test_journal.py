@@ -536,3 +536,30 @@ def test_lines_that_cannot_be_written(tmp_path):
 
     assert "could not be written" in pages.write()
     assert b"y" == (tmp_path / "b").read_bytes()
+
+
+def test_lines_for_a_pipe_are_whole(tmp_path):
+    """A pipe that has little room takes whole lines, or none, and that is told."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    pages = journal.Pages()
+    page = pages.of(str(path))
+    assert page is not None
+    page.lines += [b"x" * 999 + b"\n"] * 200  # a pipe holds 64 KiB
+    said = pages.write()
+    found = b""
+    while data := _read(reader):
+        found += data
+    os.close(reader)
+
+    assert "could not be written" in said
+    assert found
+    assert {1000} == {len(line) for line in found.splitlines(keepends=True)}
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 65536)
+    except BlockingIOError:
+        return b""

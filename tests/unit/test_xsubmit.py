@@ -128,6 +128,25 @@ def test_verbs_have_to_be_answered():
         server.next_event()
 
 
+def test_verbs_within_a_message():
+    """Nothing is asked between two chunks; the message goes on."""
+    session = Session(RULES)
+    said = (
+        b"EHLO me\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
+        b"BDAT 2\r\nx\nXLIST\r\nBDAT 0 LAST\r\n"
+    )
+    session.receive(said)
+    kinds = []
+    while (event := session.next_event()) is not None:
+        kinds.append(type(event).__name__)
+        if isinstance(event, End):
+            session.answer(250, "2.0.0", "ok")
+    replies = session.output().splitlines()
+
+    assert ["Sender", "Recipient", "Begin", "Content", "End"] == kinds
+    assert [b"250", b"503", b"250"] == [line[:3] for line in replies[-3:]]
+
+
 def test_unknown_verbs():
     """Other servers know no such command."""
     _, replies = session(b"XLIST all\r\n", rules=Rules("here"))

@@ -1,9 +1,9 @@
 """The half of the agent that takes messages: many users at its door, no way out.
 
-It has no network and no password, and opens no path that a client names. Every
-connection has a thread of its own: nearly all of its time goes into waiting for a
-client or for the disk, and messages that come at the same time share that wait (the
-queue commits them together). What goes wrong with a client ends its connection, and
+It has no network and no password, and opens no path that a client names. Most
+connections of a process share a thread (`lobby`), the others have their own: nearly all
+of their time goes into waiting for a client or for the disk, and messages that come at
+the same time share that wait. What goes wrong with a client ends its connection, and
 nothing else.
 
 The submit socket may be opened by everybody; who calls is what the kernel says
@@ -29,7 +29,7 @@ from ssmtp.agent.link import Switchboard
 from ssmtp.agent.sessions import Sessions, refuse, tell
 from ssmtp.agent.tally import Tally
 from ssmtp.config import Config
-from ssmtp.errors import ConfigError
+from ssmtp.errors import ConfigError, SystemTrouble
 from ssmtp.spool.queue import Queue
 
 CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: struct ucred
@@ -92,6 +92,7 @@ class Acceptor:
             self._stop_listening()
             queue.close()
             raise
+        self._count(queue)
         self.sessions = Sessions(self.hall, self.hall.leave)
         self.clerks = Clerks(self.hall, self.sessions.begin)
         self._board.joined = self.clerks.joined
@@ -102,6 +103,13 @@ class Acceptor:
         except BaseException:
             self.close()
             raise
+
+    def _count(self, queue: Queue) -> None:
+        """Know from the beginning what each user has, in all processes."""
+        try:
+            queue.usage(0, fresh=False)
+        except SystemTrouble:
+            pass  # who has a message is told
 
     def _listen(self, config: Config, path: str | None) -> str:
         """Take what was handed over, and make what is missing; return the path."""

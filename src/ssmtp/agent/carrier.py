@@ -239,6 +239,8 @@ class Carrier:
     ) -> None:
         path = self.config.log_file
         page = self.pages.of(path) if made.sends_all(entry) else path
+        if page is path:
+            self.pages.write()  # what was before stands before
         notices.log_outcomes(entry, result, hub, seconds, page)
         receipt = result.receipt
         self.told += receipts.lines(

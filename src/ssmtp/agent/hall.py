@@ -136,10 +136,9 @@ class Hall:
         return known[0] if known is not None and time.monotonic() < known[1] else None
 
     def told(self, caller: Caller) -> None:
-        """Remember for a while who a user is, and count what he has."""
+        """Remember for a while who a user is."""
         if caller.home is None:
             return  # perhaps it could not be looked up
-        self.queue.usage(caller.uid, fresh=False)
         with self._lock:
             self._callers[caller.uid] = (caller, time.monotonic() + FRESH)
 
@@ -179,13 +178,17 @@ class Hall:
 
     def keeps(self, uid: int, size: int) -> bool:
         """Do as `come`, if that takes no time; False, and nothing done, otherwise."""
-        usage = self.queue.known_usage(uid, added=self._tally.come(uid, size))
+        added = self._tally.come(uid, size)
         try:
+            usage = self.queue.known_usage(uid, added=added)
             if usage is not None:
                 self._limits.room(uid, *usage, size)
                 return True
-        except Deferred:
+        except Failure:
             pass
+        except BaseException:
+            self._tally.go(uid, size)
+            raise
         self._tally.go(uid, size)
         return False
 

@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from ssmtp import journal
 from ssmtp.accounts import Caller
@@ -119,6 +120,9 @@ class Lobby:
                 os.write(self._waker, b"!")
             except BlockingIOError:
                 pass  # it is awake
+            except OSError:
+                self._new.pop()
+                return False
         return True
 
     def join(self, seconds: float) -> None:
@@ -155,16 +159,31 @@ class Lobby:
                 self._turn()
         except Exception as error:  # a mistake of ours costs no session
             self._tell(bug(error).what)
+        for message in self._messages:  # begun, and begun again by a thread
+            self.hall.queue.abandon(message.file)
+        self._places_gone(self._messages)
         with self._lock:
             self._ended = True  # nobody comes any more
             self._welcome()
         for desk in list(self._desks.values()):
-            if self._closing and desk.session.transaction is None:
-                self._dismiss(desk, RESTARTED)
-            else:
-                self._give_away(desk, None)
+            self._guarded(desk, self._farewell)
         os.close(self._woken)
         os.close(self._waker)
+
+    def _farewell(self, desk: Desk) -> None:
+        if self._closing and desk.session.transaction is None:
+            self._dismiss(desk, RESTARTED)
+        else:
+            self._give_away(desk, None)
+
+    def _guarded(self, desk: Desk, what: Callable[[Desk], None]) -> None:
+        """Do something with a session; a mistake of ours ends no other."""
+        try:
+            what(desk)
+        except Exception as error:
+            self._tell(bug(error).what)
+            if self._desks.get(desk.stdin) is desk:
+                self._end(desk)
 
     def _turn(self) -> None:
         try:
@@ -191,7 +210,7 @@ class Lobby:
                 elif fd == self.hall.closing:
                     self._closing = True
                 elif fd in self._desks:  # else it has left within this turn
-                    self._step(self._desks[fd])
+                    self._guarded(self._desks[fd], self._step)
             if len(self._messages) >= TOGETHER or time.monotonic() > until:
                 break
             ready = self._more() if not self._closing else []
@@ -239,13 +258,13 @@ class Lobby:
             desk = self._new.popleft()
             self._desks[desk.stdin] = desk
             self._poll.register(desk.stdin, select.POLLIN)
-            self._go_on(desk)
+            self._guarded(desk, self._go_on)
 
     def _step(self, desk: Desk) -> None:
         """Hear what a client says next."""
         if desk.stdin in self._waiting:
             # It has its answer first; until then it is heard no more.
-            self._poll.modify(desk.stdin, 0)
+            self._poll.unregister(desk.stdin)
             self._waiting[desk.stdin] = True
             return
         try:
@@ -261,11 +280,7 @@ class Lobby:
 
     def _go_on(self, desk: Desk) -> None:
         """Do what a client has said, as far as that takes no time."""
-        try:
-            if self._advance(desk) and self._tell_all(desk) and desk.session.closed:
-                self._end(desk)
-        except Exception as error:  # a mistake of ours ends no other session
-            self._tell(bug(error).what)
+        if self._advance(desk) and self._tell_all(desk) and desk.session.closed:
             self._end(desk)
 
     def _advance(self, desk: Desk) -> bool:
@@ -373,6 +388,9 @@ class Lobby:
         self._waiting[desk.stdin] = False
         return True
 
+    def _places_gone(self, messages: list[Waiting]) -> None:
+        self.hall.gone([(one.desk.caller.uid, one.octets) for one in messages])
+
     def _queue(self) -> None:
         """Put into the queue what has come, and answer."""
         messages, self._messages = self._messages, []
@@ -384,29 +402,35 @@ class Lobby:
         except Exception as error:
             for one in messages:
                 one.desk.trouble = bug(error)
-        self.hall.gone([(one.desk.caller.uid, one.octets) for one in messages])
-        pages = journal.Pages()
         for one in messages:
             if one.file.error is not None:
                 one.desk.trouble = not_queued(one.file.error)
             elif one.desk.trouble is None:
+                one.desk.held = None  # whatever comes, it is queued once
+        self._places_gone(messages)
+        self._log([one for one in messages if one.desk.trouble is None])
+        for one in messages:
+            self._guarded(one.desk, partial(self._answer, one))
+
+    def _log(self, messages: list[Waiting]) -> None:
+        pages = journal.Pages()
+        try:
+            for one in messages:
                 page = pages.of(one.ready.account.config.log_file)
                 one.desk.log(one.file.name, one.ready, page)
-        pages.write()
-        for one in messages:
-            self._answer(one)
+            pages.write()
+        except Exception as error:  # they are queued, and that is what must be said
+            self._tell(bug(error).what)
 
-    def _answer(self, message: Waiting) -> None:
-        desk, file = message.desk, message.file
-        heard_no_more = self._waiting.pop(desk.stdin)
+    def _answer(self, message: Waiting, desk: Desk) -> None:
+        file = message.file
+        if self._waiting.pop(desk.stdin):
+            self._poll.register(desk.stdin, select.POLLIN)
         message.ready.taken.body.close()
         if desk.trouble is not None:
             self._give_away(desk, None)
             return
-        desk.held = None
         desk.session.answer(250, "2.0.0", desk.queued(file.name))
-        if heard_no_more:
-            self._poll.modify(desk.stdin, select.POLLIN)
         # Before anything else that was said already: it may wait for the disk, too.
         if self._tell_all(desk) and not self._closing:
             self._go_on(desk)

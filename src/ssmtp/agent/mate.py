@@ -62,12 +62,15 @@ class Mate(Carrier):
         """Carry messages until the sender hangs up."""
         self._heard(packet)
         self.loop.start(self._listen(), self.surprised)
-        while not self.finished():
-            now = boottime()
-            self.press(now)
-            self.dispatch(now)
-            self._report(now)
-            self.pause(self._until(now))
+        try:
+            while not self.finished():
+                now = boottime()
+                self.press(now)
+                self.dispatch(now)
+                self._report(now)
+                self.pause(self._until(now))
+        finally:
+            self.record()  # before the disk is waited for
         self.commits.close()
         self.record()
         self._report(boottime())

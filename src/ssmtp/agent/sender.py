@@ -142,6 +142,7 @@ class Sender(Carrier):
                 self.memory.keep(now)
                 self.pause(self._until(boottime()))
         finally:
+            self.record()  # before the disk is waited for
             self.commits.close()
             self.record()
             self.memory.write(running=False)

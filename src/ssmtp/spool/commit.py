@@ -151,7 +151,7 @@ class Folder:
         try:
             file.size = fill(fd)
         except BaseException:
-            self._close(file)
+            self.abandon(file)
             raise
         return file
 
@@ -169,7 +169,7 @@ class Folder:
             self._commit([file for file in files if file.error is None], order)
         finally:
             for file in files:
-                self._close(file)
+                self.abandon(file)
 
     def _commit(self, files: list[NewFile], order: int) -> None:
         tried: list[NewFile] = []
@@ -193,7 +193,8 @@ class Folder:
             for file in files:
                 file.error = file.error or error
 
-    def _close(self, file: NewFile) -> None:
+    def abandon(self, file: NewFile) -> None:
+        """Close a file; nothing of it stays that has no name."""
         if file.hidden:
             _remove(self.fd, file.hidden)
         durable.close(file.fd)

@@ -188,6 +188,10 @@ class Queue:
                 if file.error is None:
                     self._usage.ledger.add(owner_of(file.name) or 0, file.size)
 
+    def abandon(self, file: NewFile) -> None:
+        """Leave nothing of a message that was begun, and is not to be published."""
+        self.queue.abandon(file)
+
     def check_there(self) -> None:
         """Raise SystemTrouble when a directory was removed: it can take nothing."""
         for folder in (self.queue, self.failed, self.corrupt):
