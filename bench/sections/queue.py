@@ -271,18 +271,24 @@ Queue.open(sys.argv[2]).recover()
 
 
 def _many(part: Part, agent: Agent) -> None:
-    """Start, list and recover with ever more messages."""
+    """Start, list and recover with ever more messages.
+
+    How that grows is seen by the fastest runs: those of one length stand side by side,
+    and what disturbs them all is not what they are measured for.
+    """
     times: dict[str, list[float]] = {"start": [], "list": [], "recover": []}
+    fastest: dict[str, list[float]] = {name: [] for name in times}
     for length in LENGTHS:
         _fill(agent, length)
         runs: dict[str, list[float]] = {name: [] for name in times}
-        for _ in range(TURNS):
+        for _ in range(SHORT_TURNS):
             runs["start"].append(_timed(partial(agent.start, "accept")))
             runs["list"].append(_timed(partial(_list, agent, length)))
             runs["recover"].append(_timed(partial(_python, _RECOVER, str(agent.spool))))
             agent.end()
         for name, found in runs.items():
             times[name].append(median(found))
+            fastest[name].append(min(found))
         agent.stop()
     for name, found in times.items():
         lengths = ", ".join(f"{length:,}" for length in LENGTHS)
@@ -294,7 +300,7 @@ def _many(part: Part, agent: Agent) -> None:
             "10,000 queued: start, list, recover", "< 2 s", f"{worst:.2f} s", worst < 2
         )
     )
-    growth = max(found[-1] / found[-2] for found in times.values())
+    growth = max(found[-1] / found[-2] for found in fastest.values())
     part.goals.append(
         Goal("10,000 queued against 5,000", "≤ 2.3 ×", f"{growth:.2f} ×", growth <= 2.3)
     )

@@ -593,7 +593,9 @@ def test_what_is_kept_is_safe(shared, system, monkeypatch):
 
     # Where a file without a name could not be linked, another has been written.
     assert (False, False) == words[0]
-    assert [(False, False), (True, True)] == words[-2:]
+    # One that had no name has it only once it is synchronised again (ext2).
+    again = [(False, True)] if system == "nameless" else []
+    assert [(False, False), *again, (True, True)] == words[-2 - len(again) :]
 
     del words[:]
     with failed.claim(failed.load(kept.id)) as claimed:
