@@ -268,6 +268,8 @@ def main() -> int:
     syncers.MOST = 0  # one thread alone
     if "ordered" in sys.argv:
         space.order = lambda fd: space.IN_ORDER
+    elif "forgetful" in sys.argv:
+        space.order = lambda fd: space.FORGETFUL
     elif "unordered" in sys.argv:
         space.order = lambda fd: space.NO_ORDER
     world = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -41,7 +41,7 @@ def fail(stage: Stage, verb: str, fault: tuple[str, int, str]) -> None:
     assert status in (0, EX_TEMPFAIL)
 
 
-@pytest.mark.parametrize("way", ["unordered", "ordered"])
+@pytest.mark.parametrize("way", ["unordered", "ordered", "forgetful"])
 @pytest.mark.usefixtures("strace")
 def test_failing_in_enqueueing(tmp_path: Path, way: str) -> None:
     """Whatever fails: what was acknowledged is there, what was refused is not."""

@@ -61,7 +61,12 @@ def there(folder: Folder) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("kept", "files"),
-    [(space.NO_ORDER, [0, 1, 2]), (space.IN_ORDER, [2]), (space.ON_ONE_DISK, [])],
+    [
+        (space.FORGETFUL, [0, 0, 1, 1, 2, 2]),
+        (space.NO_ORDER, [0, 1, 2]),
+        (space.IN_ORDER, [2]),
+        (space.ON_ONE_DISK, []),
+    ],
 )
 def test_what_is_synchronised(folder, order, synchronised, monkeypatch, kept, files):
     """Each file, the last one or none, as the file system wants it; then the names."""
@@ -180,6 +185,27 @@ def test_a_file_system_that_has_stopped(folder, order, monkeypatch):
 
     assert {"a": "a"} == there(folder)
     assert [errno.EROFS] * 2 == [file.error.errno for file in made if file.error]
+
+
+def test_a_name_that_would_not_last(folder, order, monkeypatch):
+    """A file that has to be synchronised with its name has none when it cannot be."""
+    order(space.FORGETFUL)
+    made = begun(folder, "a", "b")
+    bad, calls = made[1].fd, []
+    real = os.fsync
+
+    def fail(fd: int) -> None:
+        calls.append(fd)
+        if calls.count(bad) == 2 and fd == bad:
+            raise OSError(errno.EIO, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    folder.publish(made)
+
+    assert {"a": "a"} == there(folder)
+    assert made[0].error is None
+    assert made[1].error is not None
 
 
 def test_interrupted(folder, order, synchronised):

@@ -72,8 +72,7 @@ class Folder:
         self._syncers = Syncers()
         self._order = space.order(fd)
         # Such files are given their name by way of /proc.
-        named = os.path.isdir("/proc/self/fd")
-        self._unnamed = named and self._order != space.FORGETFUL
+        self._unnamed = os.path.isdir("/proc/self/fd")
 
     def close(self) -> None:
         """Close the directory."""
@@ -177,7 +176,7 @@ class Folder:
             for file in files:
                 tried.append(file)
                 self._name(file)
-            named = [file for file in files if file.error is None]
+            named = self._kept([file for file in files if file.error is None])
             if not named:
                 return
             if order == space.IN_ORDER:
@@ -192,6 +191,17 @@ class Folder:
                 raise
             for file in files:
                 file.error = file.error or error
+
+    def _kept(self, files: list[NewFile]) -> list[NewFile]:
+        """Return the files whose names will last, once the directory is synchronised.
+
+        Where that does not even tell that they have one, they are synchronised again.
+        """
+        if self._order != space.FORGETFUL or not files:
+            return files
+        self._syncers.synchronise(files)
+        self._withdraw([file for file in files if file.error is not None])
+        return [file for file in files if file.error is None]
 
     def abandon(self, file: NewFile) -> None:
         """Close a file; nothing of it stays that has no name."""
@@ -226,6 +236,8 @@ class Folder:
 
     def _withdraw(self, files: list[NewFile]) -> None:
         """Take back what was not made durable: its sender is told that it failed."""
+        if not files:
+            return
         for file in files:
             _remove(self.fd, file.name)
         try:
