@@ -22,7 +22,7 @@ def folder(tmp_path: Path):
 @pytest.fixture
 def order(folder: Folder, monkeypatch: pytest.MonkeyPatch):
     """Let the file system keep this order."""
-    return lambda kept: monkeypatch.setattr(folder, "_order", kept)
+    return lambda kept: monkeypatch.setattr(folder, "order", kept)
 
 
 class Synchronised:

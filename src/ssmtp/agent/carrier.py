@@ -184,14 +184,14 @@ class Carrier:
         # the queue at once: no other run of this program can tell of it.
         early = doubt or all_sent
         if early:
-            self._log(entry, result, made, hub, seconds)
+            self._log(entry, result, made, hub, seconds, all_sent=all_sent)
         rest = self._conclude(request, entry, made, all_sent=all_sent)
         if all_sent and not self.commits.is_behind:
             self.loop.start(rest, partial(self._concluded, entry.id))
             return
         yield from rest
         if not early:
-            self._log(entry, result, made, hub, seconds)
+            self._log(entry, result, made, hub, seconds, all_sent=all_sent)
 
     def _concluded(self, name: str, value: object, error: BaseException | None) -> None:
         if error is not None:
@@ -236,10 +236,13 @@ class Carrier:
         made: aftermath.Plan,
         hub: str,
         seconds: float,
+        *,
+        all_sent: bool,
     ) -> None:
-        path = self.config.log_file
-        page = self.pages.of(path) if made.sends_all(entry) else path
-        if page is path:
+        page: str | journal.Page | None = self.config.log_file
+        if all_sent:
+            page = self.pages.of(self.config.log_file)
+        else:
             self.pages.write()  # what was before stands before
         notices.log_outcomes(entry, result, hub, seconds, page)
         receipt = result.receipt

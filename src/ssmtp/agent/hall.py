@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from ssmtp import direct
 from ssmtp.accounts import Caller
@@ -167,30 +168,19 @@ class Hall:
     def admits(self, uid: int, size: int) -> bool:
         """Do as `admit`, if that takes no time; False, and nothing done, otherwise."""
         try:
-            usage = self.queue.known_usage(uid)
-            if usage is None:
-                return False
-            self._limits.room(uid, *usage, size)
+            self._limits.room(uid, *self.queue.known_usage(uid), size)
             self._limits.message(uid, time.monotonic())
         except Failure:
             return False
         return True
 
     def keeps(self, uid: int, size: int) -> bool:
-        """Do as `come`, if that takes no time; False, and nothing done, otherwise."""
-        added = self._tally.come(uid, size)
+        """Keep a place until it is `gone`, if that takes no time; False otherwise."""
         try:
-            usage = self.queue.known_usage(uid, added=added)
-            if usage is not None:
-                self._limits.room(uid, *usage, size)
-                return True
+            self._come(uid, size, self.queue.known_usage)
         except Failure:
-            pass
-        except BaseException:
-            self._tally.go(uid, size)
-            raise
-        self._tally.go(uid, size)
-        return False
+            return False
+        return True
 
     def _admit(self, uid: int, size: int) -> None:
         self.room(uid, size)
@@ -210,28 +200,27 @@ class Hall:
 
         Of those that come at the same time, none takes the place of another.
         """
+        usage = partial(self.queue.usage, fresh=False)
         try:
-            self.come(uid, size)
+            self._come(uid, size, usage)
         except Deferred:
             self.queue.usage(uid)  # as in `room`, without a place: it may take a while
-            self.come(uid, size)
+            self._come(uid, size, usage)
         try:
             yield
         finally:
             self._tally.go(uid, size)
 
     def gone(self, places: Iterable[tuple[int, int]]) -> None:
-        """Give up places that were kept by `come`, of users and sizes."""
+        """Give up places that `keeps` has kept, of users and sizes."""
         with self._tally.together():
             for uid, size in places:
                 self._tally.go(uid, size)
 
-    def come(self, uid: int, size: int) -> None:
-        """Keep a place until it is `gone`; raises `Deferred` if there seems none."""
+    def _come(self, uid: int, size: int, usage: Callable[..., tuple[int, int]]) -> None:
         added = self._tally.come(uid, size)
         try:
-            usage = self.queue.usage(uid, fresh=False, added=added)
-            self._limits.room(uid, *usage, size)
+            self._limits.room(uid, *usage(uid, added=added), size)
         except BaseException:
             self._tally.go(uid, size)
             raise

@@ -294,7 +294,9 @@ class Lobby:
                 if desk.size > SMALL:
                     return self._give_away(desk, None)
             elif isinstance(event, Sender):
-                if desk.check(event.path) and not self._admits(desk, event):
+                if desk.check(event.path) and not self.hall.admits(
+                    *desk.coming(event.path)
+                ):
                     return self._give_away(desk, event)
             elif isinstance(event, Recipient):
                 assert session.transaction is not None
@@ -314,9 +316,6 @@ class Lobby:
             else:
                 return self._give_away(desk, event)
         return True
-
-    def _admits(self, desk: Desk, event: Sender) -> bool:
-        return self.hall.admits(*desk.coming(event.path))
 
     def _tell_all(self, desk: Desk) -> bool:
         """Say what there is to say; False when the client does not listen."""
@@ -372,17 +371,18 @@ class Lobby:
         account = self.hall.known_account(desk.caller)
         if account is None or desk.wants("XWAIT"):
             return False
-        uid, octets = desk.caller.uid, 0
+        uid = desk.caller.uid
         try:
             ready = desk.ready(account)
-            size = ready.octets
-            if not self.hall.keeps(uid, size):
+            octets = ready.octets
+            if not self.hall.keeps(uid, octets):
                 return False
-            octets = size
-            file = self.hall.queue.begin(ready.draft, ready.content.blocks())
         except Exception:  # the thread comes across it again
-            if octets:
-                self.hall.gone([(uid, octets)])
+            return False
+        try:
+            file = self.hall.queue.begin(ready.draft, ready.content.blocks())
+        except Exception:
+            self.hall.gone([(uid, octets)])
             return False
         self._messages.append(Waiting(desk, ready, octets, file))
         self._waiting[desk.stdin] = False

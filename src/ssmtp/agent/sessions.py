@@ -59,7 +59,7 @@ class Sessions:
         hold: Callable[[], bool],
         sock: socket.socket,
         uid: int,
-        desk: Desk | None = None,
+        unsaid: bytes = b"",
     ) -> bool:
         """Have a thread hold a session, unless that says the lobby does."""
 
@@ -85,7 +85,7 @@ class Sessions:
         except RuntimeError:  # no more threads
             self.threads.discard(thread)
             with sock:
-                refuse(sock, "there are too many connections", desk)
+                refuse(sock, "there are too many connections", unsaid)
                 self._left(uid)
             return False
         return True
@@ -118,11 +118,11 @@ class Sessions:
             desk.resume(event)
             return False
 
-        self._start(hold, desk.sock, desk.caller.uid, desk)
+        self._start(hold, desk.sock, desk.caller.uid, desk.unsaid)
 
     def _rules(self, sock: socket.socket) -> Rules:
+        """Return them as the configuration is, which was just looked at."""
         unix = sock.family == socket.AF_UNIX
-        self.hall.renew()
         return Rules(
             os.uname().nodename,
             greeting="ESMTP ssmtp",
@@ -143,10 +143,9 @@ def _caller(uid: int) -> Caller:
     return caller
 
 
-def refuse(sock: socket.socket, why: str, desk: Desk | None = None) -> None:
+def refuse(sock: socket.socket, why: str, unsaid: bytes = b"") -> None:
     """Say that there is no session to be had now, behind what was to be said before."""
-    before = desk.unsaid if desk is not None else b""
-    words = before + f"421 4.7.0 {why}; try again later\r\n".encode()
+    words = unsaid + f"421 4.7.0 {why}; try again later\r\n".encode()
     try:
         sock.send(words, socket.MSG_DONTWAIT)
     except OSError:

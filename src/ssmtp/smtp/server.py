@@ -270,10 +270,10 @@ class Session:
         command = _COMMANDS.get(verb)
         if command is not None:
             return command(self, rest.strip(" "))
-        if verb in self.rules.verbs and self._begun:
-            self._error(503, "5.5.1", "the content has begun")
-            return None
         if verb in self.rules.verbs:
+            if self._begun:
+                self._error(503, "5.5.1", "the content has begun")
+                return None
             self._pending = Verb(verb, rest.strip(" "))
             return self._pending
         if verb in _OTHER_PROTOCOLS and not self.rules.lenient:

@@ -61,16 +61,19 @@ class NewFile:
 
 
 class Folder:
-    """An open directory; `path` is the name that people are told."""
+    """An open directory; `path` is the name that people are told.
 
-    def __init__(self, fd: int, path: str) -> None:
+    `order` is that of its file system (`space.order`), looked up unless it is given.
+    """
+
+    def __init__(self, fd: int, path: str, order: int | None = None) -> None:
         self.fd = fd
         self.path = path
         self._lock = threading.Lock()
         self._next = _Round()
         self._running = False
         self._syncers = Syncers()
-        self._order = space.order(fd)
+        self.order = space.order(fd) if order is None else order
         # Such files are given their name by way of /proc.
         self._unnamed = os.path.isdir("/proc/self/fd")
 
@@ -127,7 +130,7 @@ class Folder:
             self._next = _Round()
         try:
             os.fsync(self.fd)
-            if self._order >= space.IN_ORDER:
+            if self.order >= space.IN_ORDER:
                 durable.check_alive(self.fd)
             turn.errno = 0
         except OSError as error:
@@ -160,7 +163,7 @@ class Folder:
         Whatever else is raised, none of them is there then.
         """
         try:
-            order = self._order if len(files) > 1 else space.NO_ORDER
+            order = self.order if len(files) > 1 else space.NO_ORDER
             if order <= space.NO_ORDER:
                 self._syncers.synchronise(files)
             else:
@@ -197,7 +200,7 @@ class Folder:
 
         Where that does not even tell that they have one, they are synchronised again.
         """
-        if self._order != space.FORGETFUL or not files:
+        if self.order != space.FORGETFUL or not files:
             return files
         self._syncers.synchronise(files)
         self._withdraw([file for file in files if file.error is not None])

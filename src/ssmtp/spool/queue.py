@@ -248,8 +248,8 @@ class Queue:
 
     def known_usage(
         self, uid: int, *, added: tuple[int, int] | None = None
-    ) -> tuple[int, int] | None:
-        """Return `usage` as far as it is known, without waiting; None if it is not.
+    ) -> tuple[int, int]:
+        """Return `usage` as it was counted last; raises SystemTrouble if it never was.
 
         A thread counts the files again when it is time for that.
         """

@@ -99,12 +99,10 @@ class Usage:
         asked = time.monotonic()
         while wait := self._look(asked, fresh=fresh):
             time.sleep(wait)
-        return self._sum(uid, added) or _NOTHING
+        return self._sum(uid, added)
 
-    def known(
-        self, uid: int, added: tuple[int, int] | None = None
-    ) -> tuple[int, int] | None:
-        """Return that as it was counted last, without waiting; None if it never was."""
+    def known(self, uid: int, added: tuple[int, int] | None = None) -> tuple[int, int]:
+        """Return that as it was counted last, without waiting; raises SystemTrouble."""
         due = time.monotonic() - self._at >= _LATEST
         if due and self._aside.acquire(blocking=False):
             try:
@@ -121,10 +119,10 @@ class Usage:
         finally:
             self._aside.release()
 
-    def _sum(self, uid: int, added: tuple[int, int] | None) -> tuple[int, int] | None:
+    def _sum(self, uid: int, added: tuple[int, int] | None) -> tuple[int, int]:
         found = self._found
         if found is None:
-            return None
+            raise SystemTrouble("the queue was not counted yet", "try again later")
         messages, octets = found[0].get(uid, _NOTHING)
         before = found[1].get(uid, _NOTHING)
         now = added or self.ledger.added(uid)

@@ -29,7 +29,7 @@ def open_folders(path: str, owner: int) -> list[Folder]:
         for name in ("queue", "failed", "corrupt"):
             _make(name, top.fd)
             inner = os.path.join(path, name)
-            folders.append(_open_folder(name, top.fd, inner, owner))
+            folders.append(_open_folder(name, top.fd, inner, owner, top.order))
             if not _are_together(folders[-1].fd, top.fd):
                 raise ConfigError(
                     f"{inner} lies on another file system than {path}",
@@ -72,7 +72,9 @@ def put_away(name: str, source: Folder, corrupt: Folder) -> str:
     return escape(os.path.join(corrupt.path, new))
 
 
-def _open_folder(name: str, directory: int | None, path: str, owner: int) -> Folder:
+def _open_folder(
+    name: str, directory: int | None, path: str, owner: int, order: int | None = None
+) -> Folder:
     """Open a private directory of this owner without following a link."""
     try:
         fd = os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=directory)
@@ -92,7 +94,7 @@ def _open_folder(name: str, directory: int | None, path: str, owner: int) -> Fol
     except BaseException:
         durable.close(fd)
         raise
-    return Folder(fd, path)
+    return Folder(fd, path, order)
 
 
 def _are_together(fd: int, other: int) -> bool:
